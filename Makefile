@@ -1,0 +1,86 @@
+# tokensvc: everything a contributor types. Works with GNU make 3.81 and newer.
+
+PYTHON      ?= python3
+PYTEST_ARGS ?=
+# Not empty: `make test` also collects coverage data, for `make coverage-judge`.
+COVERAGE    ?=
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Checks must hold without `assert`, so these tests also run under python -O.
+OPTIMIZED_TESTS := $(wildcard tests/core tests/verify)
+
+.DEFAULT_GOAL := help
+.PHONY: help install check test test-optimized demo coverage coverage-judge lock clean
+
+help: ## Show this list
+	@echo "usage: make TARGET [PYTHON=python3.12]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+install: $(STAMP) ## Make .venv with everything needed to run, test and check
+
+# The stamp is a copy of the lock it was made from, written last: an interrupted install has none and starts afresh.
+# When the lock is unchanged (only pyproject.toml is newer) the packages stay and only tokensvc itself is reinstalled.
+$(STAMP): requirements.lock pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || \
+		{ echo "make install: $(PYTHON) not found; install Python 3.11 or newer, or name it: make install PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make install: tokensvc needs Python 3.11 or newer, and $(PYTHON) is older; name another one: make install PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || \
+		{ echo "make install: this Python cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@if cmp -s requirements.lock $(STAMP) && $(BIN)/python -c '' 2>/dev/null; then \
+		rm -f $(STAMP); \
+	else \
+		rm -f $(STAMP); \
+		echo "install: making $(VENV) from requirements.lock (about half a minute)"; \
+		"$(PYTHON)" -m venv --clear $(VENV) && \
+		$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock; \
+	fi
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@cp requirements.lock $(STAMP).new && mv $(STAMP).new $(STAMP)
+	@echo "install: done; the command is $(BIN)/tokensvc"
+
+check: install ## Format, lint, spelling, types, layers
+	@echo "check: format"   && $(BIN)/ruff format --check --quiet .
+	@echo "check: lint"     && $(BIN)/ruff check --quiet .
+	@echo "check: spelling" && $(BIN)/codespell
+	@echo "check: types"    && $(BIN)/mypy
+	@echo "check: layers"   && $(BIN)/lint-imports --no-logo
+
+test: install test-optimized ## Run the tests
+ifeq ($(strip $(COVERAGE)),)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+else
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+endif
+
+test-optimized: install ## Run the tests of the core and the verifier under python -O
+ifneq ($(OPTIMIZED_TESTS),)
+	@echo "test: core and verifier under python -O"
+	@$(BIN)/python -O -m pytest -q -W "ignore::pytest.PytestConfigWarning" $(OPTIMIZED_TESTS)
+endif
+
+demo: install ## Run the demo
+	@$(BIN)/tokensvc demo
+
+coverage: ## Run the tests and judge their coverage
+	@$(MAKE) test COVERAGE=1
+	@$(MAKE) coverage-judge
+
+coverage-judge: install ## Judge the data of the last `make test COVERAGE=1`
+	@$(BIN)/coverage combine --quiet
+	@echo "coverage: all, 95 % required"
+	@$(BIN)/coverage report --fail-under=95
+	@echo "coverage: core and verify, 100 % required"
+	@$(BIN)/coverage report --include='tokensvc/core/*,tokensvc/verify/*' --fail-under=100
+
+lock: ## Write requirements.lock anew (maintainers; needs uv on PATH)
+	@command -v uv >/dev/null || { echo "make lock: uv not found; install it: pip install uv" >&2; exit 1; }
+	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade --quiet \
+		--generate-hashes --no-header --no-emit-package tokensvc --no-emit-index-url --no-emit-find-links -o requirements.lock
+
+clean: ## Remove .venv, caches and what builds left (keys and databases stay)
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

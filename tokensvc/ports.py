@@ -1,0 +1,143 @@
+"""What the application needs from outside. Each port is the contract that all its adapters keep.
+
+Every method is one atomic step: two callers that race get the answers of some order of their calls. A method that
+cannot answer raises `Unavailable`; it never answers with a guess. What a method acknowledged survives `kill -9`
+(the memory adapter, which is for tests and trials, says so where it does not).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from tokensvc.core.jsontext import JsonValue
+from tokensvc.core.jws import SigningKey
+from tokensvc.core.keyset import KeySet
+from tokensvc.core.revocation import Revocable, Revocation
+
+__all__ = [
+    "Clock",
+    "Committed",
+    "IssuanceStore",
+    "OneTimeValue",
+    "Outcome",
+    "Record",
+    "RecordStore",
+    "RevocationStore",
+    "Signer",
+    "Store",
+]
+
+Clock = Callable[[], int]
+"""Returns the current time in whole epoch seconds (RFC 7519 NumericDate)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneTimeValue:
+    """A value that may be used once: the `jti` of a new entry. Remembered until `until` (epoch seconds) has passed."""
+
+    value: str
+    until: int
+
+
+class Outcome(StrEnum):
+    """What became of a request."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What happened, with the inputs of the decision; never a token, secret or key.
+
+    `id` is unique (22 base64url characters); `at` in epoch seconds; `lineage` is the root's `jti` when there is one;
+    `inputs` is a JSON object.
+    """
+
+    id: str
+    at: int
+    outcome: Outcome
+    client_id: str
+    reason: str | None
+    lineage: str | None
+    inputs: Mapping[str, JsonValue] = field(hash=False)
+
+
+class Committed(StrEnum):
+    """The answer of `IssuanceStore.commit`."""
+
+    STORED = "stored"
+    REPLAYED = "replayed"
+    REVOKED = "revoked"
+
+
+class IssuanceStore(Protocol):
+    """Decides in one step whether a token may be released."""
+
+    async def commit(
+        self, *, claims: tuple[OneTimeValue, ...], unless_revoked: tuple[Revocable, ...], record: Record, now: int
+    ) -> Committed:
+        """Claim every value and store `record`, unless one was claimed before or something is revoked.
+
+        All or nothing: on `REPLAYED` and `REVOKED` nothing is stored. `REVOKED` is answered first. A claim whose `until`
+        lies before `now` is forgotten. After `revoke` has returned, no `commit` that names what it hit is `STORED`.
+        """
+        ...
+
+
+class RevocationStore(Protocol):
+    """Revocations, added only."""
+
+    async def revoke(self, *, revocations: tuple[Revocation, ...], record: Record) -> None:
+        """Store all of `revocations` and `record` in one step. The same again changes nothing but adds the record.
+
+        Two revocations of one kind and id leave the stronger of both: no not-before wins over one, the later over the
+        earlier, and the later `until` (None: never forgotten) over the earlier.
+        """
+        ...
+
+    async def is_revoked(self, revocables: tuple[Revocable, ...]) -> bool:
+        """True when any stored revocation hits any of `revocables` (`Revocation.hits`)."""
+        ...
+
+
+class RecordStore(Protocol):
+    """The record of what was granted, refused and revoked."""
+
+    async def append(self, record: Record) -> None:
+        """Store `record` durably. An id that stands already is refused with ValueError: records are never rewritten."""
+        ...
+
+    async def find(self, record_id: str) -> Record | None:
+        """The record of that id, or None."""
+        ...
+
+
+class Store(IssuanceStore, RevocationStore, RecordStore, Protocol):
+    """One adapter gives all three, and has a lifetime."""
+
+    async def open(self) -> None:
+        """Connect, create or check the schema. Raises `Unavailable` or `ConfigurationError`."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the store can answer now, else raise `Unavailable`."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let go. Calling it twice is fine."""
+        ...
+
+
+class Signer(Protocol):
+    """The token service's own keys."""
+
+    def signing_key(self) -> SigningKey:
+        """The key that signs now."""
+        ...
+
+    def public_keys(self) -> KeySet:
+        """Every key that tokens of this service may still be signed with."""
+        ...
