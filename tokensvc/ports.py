@@ -81,8 +81,9 @@ class IssuanceStore(Protocol):
     ) -> Committed:
         """Claim every value and store `record`, unless one was claimed before or something is revoked.
 
-        All or nothing: on `REPLAYED` and `REVOKED` nothing is stored. `REVOKED` is answered first. A claim whose `until`
-        lies before `now` is forgotten. After `revoke` has returned, no `commit` that names what it hit is `STORED`.
+        All or nothing: on `REPLAYED` and `REVOKED` nothing is stored. `REVOKED` is answered first. A claim whose
+        `until` lies before `now` is forgotten. After `revoke` has returned, no `commit` that
+        names what it hit is `STORED`.
         """
         ...
 

@@ -1,1 +1,1 @@
-"""The pure core: the grammars, the order on authority, the grant chain, JWS and key sets. No I/O, no clock, no randomness."""
+"""The pure core: grammars, the order on authority, the grant chain, JWS and key sets. No I/O, clock or randomness."""

@@ -44,7 +44,7 @@ class Revocation:
     until: int | None
 
     def hits(self, revocable: Revocable) -> bool:
-        """True when `revocable` is dead by this revocation: same kind and id, and issued at or before its not-before."""
+        """True when `revocable` is dead by this: same kind and id, and issued at or before the not-before."""
         if (self.kind, self.id) != (revocable.kind, revocable.id):
             return False
         return self.not_before is None or revocable.iat <= self.not_before

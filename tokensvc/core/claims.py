@@ -1,0 +1,113 @@
+"""The claims of an access token: what RFC 9068 and RFC 8693 require, as frozen values, and back to JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tokensvc.core.chain import (
+    PROFILE,
+    GrantChain,
+    parse_act,
+    parse_grant_chain,
+    parse_integer,
+    parse_jti,
+    parse_text,
+    parse_thumbprint,
+    render_act,
+    render_grant_chain,
+)
+from tokensvc.core.jsontext import JsonValue
+from tokensvc.core.scope import ScopeSet, parse_scope, render_scope
+from tokensvc.errors import Malformed, Reason, TokenRefused
+
+__all__ = ["AccessTokenClaims", "Delegation", "parse_claims", "parse_delegation", "render_access_token"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessTokenClaims:
+    """The claims that a resource server which knows only RFC 9068 would read.
+
+    `iat`, `exp`, `nbf` are epoch seconds. `cnf` is the confirmation as (member, value), `jkt` or `x5t#S256`.
+    `has_details` says that `authorization_details` is present.
+    """
+
+    iss: str
+    sub: str
+    aud: str
+    client_id: str
+    scope: ScopeSet
+    iat: int
+    exp: int
+    nbf: int | None
+    jti: str
+    cnf: tuple[str, str] | None
+    has_details: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """How the authority came about: `act`, current actor first, and the grant chain, oldest first."""
+
+    act: tuple[str, ...]
+    chain: GrantChain
+
+
+def parse_claims(payload: Mapping[str, JsonValue]) -> AccessTokenClaims:
+    """The required claims by exact types; claims that the profile does not name are ignored.
+
+    Raises: Malformed. Source: RFC 9068 s2.2.
+    """
+    return AccessTokenClaims(
+        iss=parse_text(payload.get("iss"), "iss"),
+        sub=parse_text(payload.get("sub"), "sub"),
+        aud=parse_text(payload.get("aud"), "aud"),
+        client_id=parse_text(payload.get("client_id"), "client_id"),
+        scope=parse_scope(parse_text(payload.get("scope"), "scope")),
+        iat=parse_integer(payload.get("iat"), "iat"),
+        exp=parse_integer(payload.get("exp"), "exp"),
+        nbf=parse_integer(payload["nbf"], "nbf") if "nbf" in payload else None,
+        jti=parse_jti(payload.get("jti")),
+        cnf=_parse_cnf(payload["cnf"]) if "cnf" in payload else None,
+        has_details="authorization_details" in payload,
+    )
+
+
+def parse_delegation(payload: Mapping[str, JsonValue]) -> Delegation:
+    """`act` and the grant chain.
+
+    Raises: TokenRefused (`chain_missing`; `root_invalid`, `grant_invalid` for signed entries), Malformed.
+    """
+    if "grant_chain" not in payload:
+        raise TokenRefused(Reason.CHAIN_MISSING, "the token carries no grant_chain")
+    profile = payload.get("grant_profile")
+    if type(profile) is not int or profile != PROFILE:
+        raise Malformed(f"grant_profile is {PROFILE}")
+    return Delegation(act=parse_act(payload.get("act")), chain=parse_grant_chain(payload["grant_chain"]))
+
+
+def render_access_token(claims: AccessTokenClaims, chain: GrantChain) -> dict[str, JsonValue]:
+    """The claims set of a token: `claims`, the chain, and the `act` that follows from it."""
+    times: dict[str, JsonValue] = {"iat": claims.iat, "exp": claims.exp}
+    if claims.nbf is not None:
+        times["nbf"] = claims.nbf
+    return {
+        "iss": claims.iss,
+        "sub": claims.sub,
+        "aud": claims.aud,
+        "client_id": claims.client_id,
+        "scope": render_scope(claims.scope),
+        **times,
+        "jti": claims.jti,
+        **({} if claims.cnf is None else {"cnf": dict([claims.cnf])}),
+        "act": render_act(chain.actors),
+        "grant_profile": PROFILE,
+        "grant_chain": render_grant_chain(chain),
+    }
+
+
+def _parse_cnf(value: JsonValue) -> tuple[str, str]:
+    """The one confirmation method (RFC 7800 s3.1): two that disagree would leave the choice to whoever reads."""
+    if isinstance(value, dict) and len(value) == 1:
+        for member in ("jkt", "x5t#S256"):
+            if member in value:
+                return member, parse_thumbprint(value[member])
+    raise Malformed("cnf is exactly one of jkt and x5t#S256")

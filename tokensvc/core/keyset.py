@@ -1,0 +1,181 @@
+"""Public keys by `kid`, one algorithm to a key (RFC 7517, RFC 7638, RFC 8725 s3.1).
+
+A key is checked against its algorithm once, when it is imported; after that it is used with that algorithm only.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
+
+from tokensvc.core.jsontext import JsonObject, JsonValue
+from tokensvc.errors import KeyRefused
+
+__all__ = ["Algorithm", "AsymmetricKey", "KeySet", "PublicKey", "import_key", "parse_jwks", "render_jwks"]
+
+AsymmetricKey = ECKey | RSAKey
+
+# An identity provider publishes a handful of keys; a set larger than this is a mistake or an attack.
+MAX_KEYS: Final = 100
+# NIST SP 800-131A: shorter RSA moduli are not acceptable. Longer ones than 8192 bits only cost time.
+MIN_RSA_BITS: Final = 2048
+MAX_RSA_BITS: Final = 8192
+# A `kid` is looked up in a table and written into a record; nothing needs more than this.
+MAX_KID_LENGTH: Final = 256
+
+# FIPS 186-5 A.1.1: 2^16 < e. Small exponents have a long history of padding attacks.
+_MIN_RSA_EXPONENT: Final = 65537
+
+_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_MATERIAL: Final = frozenset({"kty", "crv", "x", "y", "n", "e"}) | _PRIVATE_MEMBERS
+
+
+class Algorithm(StrEnum):
+    """The signature algorithms in use (RFC 7518 s3.1)."""
+
+    ES256 = "ES256"
+    RS256 = "RS256"
+
+
+_ALGORITHM_BY_KTY: Final = {"EC": Algorithm.ES256, "RSA": Algorithm.RS256}
+_THUMBPRINT_MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKey:
+    """A verification key fit for `alg`. `thumbprint` is that of RFC 7638 (SHA-256, base64url)."""
+
+    kid: str
+    alg: Algorithm
+    thumbprint: str
+    key: AsymmetricKey = field(repr=False, compare=False, hash=False)
+
+    @classmethod
+    def of(cls, key: AsymmetricKey, *, kid: str, alg: Algorithm) -> "PublicKey":
+        """The public half of `key`. It is rebuilt from its numbers: one key has one spelling and one thumbprint."""
+        public: AsymmetricKey = (
+            ECKey.import_key(key.public_key) if isinstance(key, ECKey) else RSAKey.import_key(key.public_key)
+        )
+        return cls(kid=kid, alg=alg, thumbprint=public.thumbprint(), key=public)
+
+    def jwk(self) -> dict[str, str]:
+        """The key as a public JWK with `kid`, `alg` and `use` (RFC 7517)."""
+        members = self.key.as_dict(private=False)
+        kty = str(members["kty"])
+        public = {name: str(members[name]) for name in _THUMBPRINT_MEMBERS[kty]}
+        return {"kty": kty, "kid": self.kid, "alg": self.alg, "use": "sig", **public}
+
+
+class KeySet:
+    """An issuer's public keys, each `kid` once."""
+
+    __slots__ = ("_by_kid",)
+
+    def __init__(self, keys: Iterable[PublicKey]) -> None:
+        """Raises: KeyRefused when a `kid` or a key stands twice."""
+        self._by_kid: dict[str, PublicKey] = {}
+        thumbprints: set[str] = set()
+        for key in keys:
+            if key.kid in self._by_kid:
+                raise KeyRefused("a kid stands twice in the key set")
+            if key.thumbprint in thumbprints:
+                raise KeyRefused("a key stands twice in the key set")
+            self._by_kid[key.kid] = key
+            thumbprints.add(key.thumbprint)
+
+    def find(self, kid: str) -> PublicKey | None:
+        """The key of that exact `kid`, or None."""
+        return self._by_kid.get(kid)
+
+    def __iter__(self) -> Iterator[PublicKey]:
+        return iter(self._by_kid.values())
+
+    def __len__(self) -> int:
+        return len(self._by_kid)
+
+    def __repr__(self) -> str:
+        return f"KeySet({sorted(self._by_kid)})"
+
+
+def parse_jwks(value: JsonObject) -> KeySet:
+    """The signature keys of a JWK Set (RFC 7517 s5).
+
+    Keys for encryption, and keys of kinds or algorithms that are not in use here, are passed over as RFC 7517 s5 says.
+    A secret, private, weak or contradictory key spoils the whole set: whoever published it does not guard its keys.
+    Raises: KeyRefused.
+    """
+    jwks = value.get("keys")
+    if not isinstance(jwks, list):
+        raise KeyRefused("a key set is an object with an array named keys")
+    if len(jwks) > MAX_KEYS:
+        raise KeyRefused(f"a key set with more than {MAX_KEYS} keys")
+    parsed = [_parse_public_key(jwk) for jwk in jwks]
+    return KeySet(key for key in parsed if key is not None)
+
+
+def render_jwks(keys: KeySet) -> dict[str, list[dict[str, str]]]:
+    """The JWK Set with the public members of every key."""
+    return {"keys": [key.jwk() for key in keys]}
+
+
+def import_key(jwk: Mapping[str, JsonValue]) -> tuple[AsymmetricKey, Algorithm]:
+    """A JWK, private or public, as a key object, and the one algorithm it may be used with.
+
+    Raises: KeyRefused when the key does not parse, is weak, or is no key for its algorithm.
+    """
+    algorithm = _ALGORITHM_BY_KTY.get(str(jwk.get("kty")))
+    if algorithm is None:
+        raise KeyRefused("only EC and RSA keys are in use")
+    if jwk.get("alg", algorithm) != algorithm:
+        raise KeyRefused("the key is not of the kind that its alg needs")
+    material = {name: member for name, member in jwk.items() if name in _MATERIAL and isinstance(member, str)}
+    if len(material) != len(_MATERIAL.intersection(jwk)):
+        raise KeyRefused("a member of the key is not a string")
+    key_class: type[ECKey | RSAKey] = ECKey if algorithm is Algorithm.ES256 else RSAKey
+    try:
+        key: AsymmetricKey = key_class.import_key({**material})
+        _require_fit(key)
+    except (JoseError, ValueError, TypeError, KeyError) as exc:
+        raise KeyRefused("the key does not parse") from exc
+    return key, algorithm
+
+
+def _require_fit(key: AsymmetricKey) -> None:
+    if isinstance(key, ECKey):
+        if key.curve_name != "P-256":
+            raise KeyRefused("ES256 needs a key on the curve P-256")
+        return
+    numbers = key.public_key.public_numbers()
+    if not MIN_RSA_BITS <= numbers.n.bit_length() <= MAX_RSA_BITS:
+        raise KeyRefused(f"RS256 needs a modulus of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits")
+    if numbers.e < _MIN_RSA_EXPONENT or numbers.e % 2 == 0:
+        raise KeyRefused("RS256 needs an odd public exponent of at least 65537")
+
+
+def _parse_public_key(jwk: JsonValue) -> PublicKey | None:
+    """The key, or None for one that is not meant for us. Raises: KeyRefused."""
+    if not isinstance(jwk, dict):
+        raise KeyRefused("a key in the set is not an object")
+    if jwk.get("kty") == "oct" or not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise KeyRefused("a secret or private key stands in a public key set")
+    if not _is_for_us(jwk):
+        return None
+    kid = jwk.get("kid")
+    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID_LENGTH:
+        raise KeyRefused("a key in the set has no kid, or one that is no short string")
+    key, algorithm = import_key(jwk)
+    return PublicKey.of(key, kid=kid, alg=algorithm)
+
+
+def _is_for_us(jwk: Mapping[str, JsonValue]) -> bool:
+    if jwk.get("kty") not in _ALGORITHM_BY_KTY or jwk.get("use", "sig") != "sig":
+        return False
+    operations = jwk.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
+        return False
+    if "alg" in jwk:
+        return jwk["alg"] in set(Algorithm)
+    return jwk["kty"] != "EC" or jwk.get("crv") == "P-256"

@@ -1,0 +1,33 @@
+"""The verifier library. It needs the token, the issuer's public keys and the time; it never calls home.
+
+from tokensvc.verify import Expectation, KeySet, LifetimeOnly, StaticKeys, verify_token
+"""
+
+from tokensvc.core.chain import GrantChain, Hop, Root
+from tokensvc.core.jsontext import parse_json_object
+from tokensvc.core.keyset import KeySet, PublicKey, parse_jwks
+from tokensvc.verify.expectation import Evidence, Expectation
+from tokensvc.verify.keysource import KeySource, StaticKeys
+from tokensvc.verify.revocations import LifetimeOnly, RevocationList, RevocationView
+from tokensvc.verify.verified import UncheckedStep, VerifiedToken
+from tokensvc.verify.verifier import verify_token
+
+__all__ = [
+    "Evidence",
+    "Expectation",
+    "GrantChain",
+    "Hop",
+    "KeySet",
+    "KeySource",
+    "LifetimeOnly",
+    "PublicKey",
+    "RevocationList",
+    "RevocationView",
+    "Root",
+    "StaticKeys",
+    "UncheckedStep",
+    "VerifiedToken",
+    "parse_json_object",
+    "parse_jwks",
+    "verify_token",
+]
