@@ -143,18 +143,27 @@ class KeyRefused(TokensvcError):
 
 
 class OAuthRefused(TokensvcError):
-    """A request answered with an OAuth error. `reason` is absent where it would tell a stranger too much."""
+    """A request answered with an OAuth error. `reason` is absent where it would tell a stranger too much.
 
-    def __init__(self, error: OAuthError, reason: Reason | None, description: str, *, detail: str = "") -> None:
-        """`detail` goes to the operator's record and never into the answer."""
+    `detail` goes to the operator's record and never into the answer; `record` is the id of that record, once there is.
+    """
+
+    def __init__(
+        self, error: OAuthError, reason: Reason | None, description: str, *, detail: str = "", record: str | None = None
+    ) -> None:
         super().__init__(description)
         self.error = error
         self.reason = reason
         self.detail = printable(detail)
+        self.record = record
 
     def __str__(self) -> str:
         """The codes and the safe text."""
         return f"{self.error} ({self.reason}): {self.description}"
+
+    def recorded_as(self, record: str) -> "OAuthRefused":
+        """The same refusal, naming its record."""
+        return OAuthRefused(self.error, self.reason, self.description, detail=self.detail, record=record)
 
 
 class Unavailable(TokensvcError):

@@ -1,0 +1,89 @@
+"""Introspection (RFC 7662): what a token says now, for those it concerns, and nothing at all for anyone else."""
+
+from typing import Final
+
+from tokensvc.core.chain import PROFILE, render_act, render_grant_chain
+from tokensvc.core.jsontext import JsonValue
+from tokensvc.core.scope import render_scope
+from tokensvc.errors import TokenRefused
+from tokensvc.exchange.parties import Party, Registry, Resource, Terms
+from tokensvc.ports import Clock, Signer, Store
+from tokensvc.verify import Expectation, StaticKeys, VerifiedToken, verify_token
+from tokensvc.verify.expectation import Evidence
+from tokensvc.verify.revocations import UnsafeRevocationElsewhere
+
+__all__ = ["INACTIVE", "IntrospectionService"]
+
+INACTIVE: Final[dict[str, JsonValue]] = {"active": False}
+
+
+class IntrospectionService:
+    """Answers for the current actor and for the resource that is the token's `aud`."""
+
+    __slots__ = ("_clock", "_registry", "_signer", "_store", "_terms")
+
+    def __init__(self, *, registry: Registry, terms: Terms, store: Store, signer: Signer, clock: Clock) -> None:
+        self._registry = registry
+        self._terms = terms
+        self._store = store
+        self._signer = signer
+        self._clock = clock
+
+    async def introspect(self, token: str, caller: Party) -> dict[str, JsonValue]:
+        """The members of RFC 7662 s2.2 for an active token; `INACTIVE` for anything else and anyone else.
+
+        Raises: Unavailable when the store cannot tell whether the token is revoked.
+        """
+        try:
+            verified = self._verify(token)
+        except TokenRefused:
+            return INACTIVE
+        if not _concerns(verified, caller) or not self._everybody_enabled(verified):
+            return INACTIVE
+        if await self._store.is_revoked(verified.chain.revocables()):
+            return INACTIVE
+        return _describe(verified)
+
+    def _verify(self, token: str) -> VerifiedToken:
+        expect = Expectation(
+            issuers=frozenset({self._terms.issuer}),
+            audiences=frozenset({self._terms.issuer, *self._registry.resources}),
+            root_floor=Evidence.ISSUER,
+            hop_floor=Evidence.ISSUER,
+            leeway_s=self._terms.leeway_s,
+            max_depth=self._terms.max_depth,
+        )
+        return verify_token(
+            token,
+            keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
+            expect=expect,
+            now=self._clock(),
+            revocations=UnsafeRevocationElsewhere(),
+        )
+
+    def _everybody_enabled(self, token: VerifiedToken) -> bool:
+        return all(self._registry.enabled_agent(actor) is not None for actor in token.actors)
+
+
+def _concerns(token: VerifiedToken, caller: Party) -> bool:
+    if isinstance(caller, Resource):
+        return caller.id == token.audience
+    return caller.id == token.actor
+
+
+def _describe(token: VerifiedToken) -> dict[str, JsonValue]:
+    return {
+        "active": True,
+        "iss": token.iss,
+        "sub": token.sub,
+        "aud": token.audience,
+        "client_id": token.actor,
+        "scope": render_scope(token.scope),
+        "token_type": "Bearer",
+        "iat": token.iat,
+        "exp": token.exp,
+        "jti": token.jti,
+        "act": render_act(token.actors),
+        "grant_profile": PROFILE,
+        "grant_chain": render_grant_chain(token.chain),
+    }

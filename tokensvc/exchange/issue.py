@@ -1,0 +1,78 @@
+"""The product: claims built, signed, and checked by the public verifier before anybody sees it (steps 13 and 14)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tokensvc.core.chain import GrantChain
+from tokensvc.core.claims import AccessTokenClaims, render_access_token
+from tokensvc.core.jws import SigningKey, seal_compact
+from tokensvc.core.keyset import KeySet
+from tokensvc.errors import OAuthError, OAuthRefused, Reason, TokenRefused, Unavailable
+from tokensvc.exchange.parties import Terms
+from tokensvc.verify import Expectation, StaticKeys, VerifiedToken, verify_token
+from tokensvc.verify.expectation import Evidence
+from tokensvc.verify.revocations import UnsafeRevocationElsewhere
+
+__all__ = ["ACCESS_TOKEN_TYP", "Product", "build_token"]
+
+# RFC 9068 s2.1.
+ACCESS_TOKEN_TYP = "at+jwt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A signed token and what the public verifier says of it."""
+
+    access_token: str = field(repr=False)
+    verified: VerifiedToken
+
+
+def build_token(
+    chain: GrantChain, audience: str, *, terms: Terms, key: SigningKey, now: int, new_id: Callable[[], str]
+) -> Product:
+    """The token for the leaf of `chain`, verified.
+
+    Raises: OAuthRefused (`expired`, `too_large`); Unavailable when our own verifier refuses it, which only a fault in
+    the service can cause.
+    """
+    leaf = chain.leaf
+    exp = min(leaf.authority.exp, now + terms.token_lifetime_s)
+    if exp <= now:
+        raise OAuthRefused(OAuthError.INVALID_REQUEST, Reason.EXPIRED, "what was delegated has ended")
+    claims = AccessTokenClaims(
+        iss=terms.issuer,
+        sub=chain.root.sub,
+        aud=audience,
+        client_id=leaf.actor,
+        scope=leaf.authority.scope,
+        iat=max(now, leaf.authority.iat),
+        exp=exp,
+        nbf=None,
+        jti=new_id(),
+        cnf=None,
+        has_details=False,
+    )
+    token = seal_compact(render_access_token(claims, chain), typ=ACCESS_TOKEN_TYP, key=key)
+    if len(token) > terms.max_issued_bytes:
+        raise OAuthRefused(
+            OAuthError.INVALID_REQUEST,
+            Reason.TOO_LARGE,
+            f"the token would have {len(token)} bytes of {terms.max_issued_bytes} allowed: ask for fewer scopes or hops",
+        )
+    return Product(access_token=token, verified=_verify_product(token, audience, terms=terms, key=key, now=now))
+
+
+def _verify_product(token: str, audience: str, *, terms: Terms, key: SigningKey, now: int) -> VerifiedToken:
+    expect = Expectation(
+        issuers=frozenset({terms.issuer}),
+        audiences=frozenset({audience}),
+        root_floor=Evidence.ISSUER,
+        hop_floor=Evidence.ISSUER,
+        leeway_s=terms.leeway_s,
+        max_depth=terms.max_depth,
+    )
+    keys = StaticKeys({terms.issuer: KeySet([key.public])})
+    try:
+        return verify_token(token, keys=keys, expect=expect, now=now, revocations=UnsafeRevocationElsewhere())
+    except TokenRefused as exc:
+        raise Unavailable(f"the token built does not pass the verifier ({exc.reason})") from exc

@@ -1,0 +1,126 @@
+"""Who is registered: agents, resources, upstream issuers; and the service's own terms. Values, made once at start."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from tokensvc.core.keyset import KeySet
+from tokensvc.core.scope import ScopeSet
+
+__all__ = ["Agent", "AuthMethod", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
+
+
+class AuthMethod(StrEnum):
+    """How a client authenticates (RFC 8414 s2, token_endpoint_auth_methods_supported)."""
+
+    CLIENT_SECRET_BASIC = "client_secret_basic"
+    CLIENT_SECRET_POST = "client_secret_post"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A client that may use the token endpoint: what it may hold, and to whom it may delegate.
+
+    `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` and
+    `max_depth` bound the hops it is given; None sets no bound of its own.
+    """
+
+    id: str
+    auth: AuthMethod
+    secret_sha256: tuple[str, ...] = field(repr=False)
+    scopes: ScopeSet
+    resources: frozenset[str]
+    may_delegate_to: frozenset[str]
+    fronts: frozenset[str]
+    default_resource: str | None
+    max_lifetime_s: int | None
+    max_depth: int | None
+    enabled: bool
+
+    @property
+    def client_id(self) -> str:
+        """The agent's id, as `client_id` and in `act`."""
+        return self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A service that receives tokens: its identifier (RFC 8707), its scopes, and its credentials for introspection."""
+
+    id: str
+    client_id: str
+    names: frozenset[str]
+    scopes: ScopeSet
+    auth: AuthMethod
+    secret_sha256: tuple[str, ...] = field(repr=False)
+
+
+Party = Agent | Resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamIssuer:
+    """An identity provider whose users may delegate, the tokens taken from it, and the ceiling of what they start."""
+
+    iss: str
+    keys: KeySet
+    audience: frozenset[str]
+    typ: frozenset[str]
+    algorithms: frozenset[str]
+    subject_prefix: str
+    session_lifetime_s: int
+    ceiling_resources: frozenset[str]
+    ceiling_max_depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The service's own identifier and limits. `configuration` names the version of the settings in records."""
+
+    issuer: str
+    max_depth: int
+    token_lifetime_s: int
+    root_lifetime_s: int
+    leeway_s: int
+    max_issued_bytes: int
+    configuration: str
+
+
+class Registry:
+    """Everybody who is registered, by the names they are known under."""
+
+    __slots__ = ("_by_client_id", "_by_name", "agents", "issuers", "resources")
+
+    def __init__(
+        self, *, agents: Iterable[Agent], resources: Iterable[Resource], issuers: Iterable[UpstreamIssuer]
+    ) -> None:
+        self.agents: Final = {agent.id: agent for agent in agents}
+        self.resources: Final = {resource.id: resource for resource in resources}
+        self.issuers: Final = {issuer.iss: issuer for issuer in issuers}
+        servers: dict[str, Party] = {resource.client_id: resource for resource in self.resources.values()}
+        self._by_client_id: Final[dict[str, Party]] = {**servers, **self.agents}
+        self._by_name: Final = {name: resource for resource in self.resources.values() for name in resource.names}
+
+    def party(self, client_id: str) -> Party | None:
+        """The agent or resource of that `client_id`: one namespace, compared byte for byte."""
+        return self._by_client_id.get(client_id)
+
+    def resource_named(self, name: str) -> Resource | None:
+        """The resource that the `audience` parameter may call by that name (RFC 8693 s2.1)."""
+        return self._by_name.get(name)
+
+    def enabled_agent(self, agent_id: str) -> Agent | None:
+        """The agent of that id, unless it is disabled."""
+        agent = self.agents.get(agent_id)
+        return agent if agent is not None and agent.enabled else None
+
+    def may_delegate(self, delegator: str, delegatee: str) -> bool:
+        """True when both are enabled and the delegator's list names the delegatee."""
+        agent = self.enabled_agent(delegator)
+        return agent is not None and self.enabled_agent(delegatee) is not None and delegatee in agent.may_delegate_to
+
+    def scopes_at(self, resources: Iterable[str]) -> ScopeSet:
+        """The scopes that have meaning at one of `resources` at least."""
+        known = (self.resources.get(resource) for resource in resources)
+        return frozenset(scope for resource in known if resource is not None for scope in resource.scopes)

@@ -1,0 +1,97 @@
+"""The record of a decision: who asked, on what chain, for what, and what came of it. Never a token, secret or key."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from tokensvc.core.chain import GrantChain, render_grant_chain
+from tokensvc.core.jsontext import JsonValue
+from tokensvc.core.scope import render_scope
+from tokensvc.errors import OAuthRefused
+from tokensvc.exchange.request import ExchangeRequest
+from tokensvc.ports import Outcome, Record
+from tokensvc.verify import VerifiedToken
+
+__all__ = ["describe_grant", "describe_request", "describe_subject", "record_granted", "record_refused"]
+
+# Something of the length of a token or secret that a client put into the wrong parameter is not written down.
+_SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9_-]{40,}(?:\.[A-Za-z0-9_-]*)*")
+# A record keeps enough of a parameter to see what was meant; a request may be 64 KiB.
+_MAX_TEXT: Final = 500
+# More targets than this in one request are a mistake; the record says enough with the first ones.
+_MAX_ITEMS: Final = 20
+
+
+def describe_request(request: ExchangeRequest) -> dict[str, JsonValue]:
+    """The parameters of a request, the subject token excepted."""
+    return {
+        "resource": [_safe(resource) for resource in request.resource[:_MAX_ITEMS]],
+        "audience": [_safe(audience) for audience in request.audience[:_MAX_ITEMS]],
+        "scope": None if request.scope is None else _safe(request.scope),
+        "requested_actor": None if request.requested_actor is None else _safe(request.requested_actor),
+        "requested_lifetime_s": request.requested_lifetime_s,
+        "issued_token_type": request.issued_token_type,
+    }
+
+
+def describe_subject(chain: GrantChain) -> dict[str, JsonValue]:
+    """The chain that was presented."""
+    return {"sub": chain.root.sub, "lineage": chain.root.jti, "grant_chain": render_grant_chain(chain)}
+
+
+def describe_grant(token: VerifiedToken) -> dict[str, JsonValue]:
+    """The token that was granted, by its identifiers and authority."""
+    return {
+        "jti": token.jti,
+        "sub": token.sub,
+        "aud": token.audience,
+        "scope": render_scope(token.scope),
+        "exp": token.exp,
+        "grant_chain": render_grant_chain(token.chain),
+    }
+
+
+def record_granted(
+    *, record_id: str, now: int, client_id: str, token: VerifiedToken, inputs: Mapping[str, JsonValue]
+) -> Record:
+    """The record of a token about to be released."""
+    return Record(
+        id=record_id,
+        at=now,
+        outcome=Outcome.GRANTED,
+        client_id=client_id,
+        reason=None,
+        lineage=token.lineage,
+        inputs={**inputs, "granted": describe_grant(token)},
+    )
+
+
+def record_refused(
+    *,
+    record_id: str,
+    now: int,
+    client_id: str,
+    refusal: OAuthRefused,
+    lineage: str | None,
+    inputs: Mapping[str, JsonValue],
+) -> Record:
+    """The record of a refusal, with the exact fault for the operator."""
+    fault: dict[str, JsonValue] = {
+        "error": refusal.error,
+        "description": refusal.description,
+        "detail": refusal.detail,
+    }
+    return Record(
+        id=record_id,
+        at=now,
+        outcome=Outcome.REFUSED,
+        client_id=client_id,
+        reason=refusal.reason,
+        lineage=lineage,
+        inputs={**inputs, "refusal": fault},
+    )
+
+
+def _safe(text: str) -> str:
+    shown = _SECRET_LIKE.sub("[long value]", text)
+    return shown if len(shown) <= _MAX_TEXT else shown[:_MAX_TEXT] + "..."

@@ -1,0 +1,205 @@
+"""The exchange (RFC 8693), step by step. The first failure decides, and is recorded before the answer goes out.
+
+     1 the form                       6 the holder (nothing is bound yet)   11 authority
+     2 client authentication          7 the actor, the delegatee            12 policy (none yet)
+     3 the client may use this grant  8 not revoked, everybody enabled      13 lifetime and depth
+     4 parameters and types           9 depth and loops                     14 build, sign, verify; claim and record
+     5 the subject token             10 target                              15 the answer
+
+Steps 1 and 2 are done by the caller, who knows HTTP. Steps 7 and 9 to 13 are pure and stand in `grant.py`.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tokensvc.core.jsontext import JsonValue
+from tokensvc.core.revocation import Revocable
+from tokensvc.core.scope import render_scope
+from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.grant import Asker, Proposal, propose_from_token, propose_start
+from tokensvc.exchange.issue import Product, build_token
+from tokensvc.exchange.parties import Agent, Party, Registry, Terms
+from tokensvc.exchange.record import describe_request, describe_subject, record_granted, record_refused
+from tokensvc.exchange.request import ExchangeRequest, Form, parse_exchange_request, require_single
+from tokensvc.exchange.subject import issuer_of, verify_own_token, verify_user_token
+from tokensvc.ports import Clock, Committed, OneTimeValue, Signer, Store
+from tokensvc.verify import StaticKeys, VerifiedToken
+
+__all__ = ["REMEMBER_S", "ExchangeService", "Issued", "new_id"]
+
+# How long past its end an entry's id is remembered, so that clocks a minute apart still agree that it was used.
+REMEMBER_S: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A successful answer (RFC 8693 s2.2.1). `expires_in` in seconds."""
+
+    access_token: str = field(repr=False)
+    issued_token_type: str
+    token_type: str
+    expires_in: int
+    scope: str
+
+
+def new_id() -> str:
+    """128 random bits as 22 base64url characters."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(slots=True)
+class _Trail:
+    """What is known of a request so far, for its record."""
+
+    inputs: dict[str, JsonValue]
+    lineage: str | None = None
+
+
+class ExchangeService:
+    """Turns a subject token into a narrower one, or says why not."""
+
+    __slots__ = ("_clock", "_registry", "_signer", "_store", "_terms")
+
+    def __init__(self, *, registry: Registry, terms: Terms, store: Store, signer: Signer, clock: Clock) -> None:
+        self._registry = registry
+        self._terms = terms
+        self._store = store
+        self._signer = signer
+        self._clock = clock
+
+    async def exchange(self, form: Form, client: Party) -> Issued:
+        """The answer to an authenticated client's request.
+
+        Raises: OAuthRefused, recorded; Unavailable, and then nothing was issued.
+        """
+        now = self._clock()
+        trail = _Trail(inputs={"configuration": self._terms.configuration})
+        try:
+            return await self._decide(form, client, now, trail)
+        except OAuthRefused as refusal:
+            record_id = new_id()
+            record = record_refused(
+                record_id=record_id,
+                now=now,
+                client_id=client.client_id,
+                refusal=refusal,
+                lineage=trail.lineage,
+                inputs=trail.inputs,
+            )
+            await self._store.append(record)
+            raise refusal.recorded_as(record_id) from refusal
+
+    async def _decide(self, form: Form, client: Party, now: int, trail: _Trail) -> Issued:
+        require_single(form)  # step 1
+        if not isinstance(client, Agent):  # step 3
+            raise OAuthRefused(OAuthError.UNAUTHORIZED_CLIENT, None, "this client may not use the token endpoint")
+        request = parse_exchange_request(form)  # step 4
+        trail.inputs["request"] = describe_request(request)
+        asker = Asker(
+            request=request, client=client, registry=self._registry, terms=self._terms, now=now, new_id=new_id
+        )
+        iss = issuer_of(request.subject_token)
+        if iss == self._terms.issuer:
+            proposal = await self._propose_from_own(asker, trail)
+        else:
+            proposal = await self._propose_from_user(asker, iss, trail)
+        trail.inputs["shape"] = proposal.shape
+        product = build_token(
+            proposal.chain, proposal.audience, terms=self._terms, key=self._signer.signing_key(), now=now, new_id=new_id
+        )
+        await self._commit(proposal, product, client, now, trail)  # step 14
+        return _answer(product, request, now)  # step 15
+
+    async def _propose_from_own(self, asker: Asker, trail: _Trail) -> Proposal:
+        subject = verify_own_token(  # step 5
+            asker.request.subject_token,
+            keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
+            terms=self._terms,
+            audiences=frozenset({self._terms.issuer, *self._registry.resources}),
+            max_depth=self._terms.max_depth,
+            now=asker.now,
+        )
+        trail.lineage = subject.lineage
+        trail.inputs["subject"] = describe_subject(subject.chain)
+        _require_alive(subject, leeway_s=self._terms.leeway_s, now=asker.now)
+        await self._require_not_revoked(subject.chain.revocables())  # step 8
+        return propose_from_token(asker, subject)
+
+    async def _propose_from_user(self, asker: Asker, iss: str | None, trail: _Trail) -> Proposal:
+        issuer = None if iss is None else self._registry.issuers.get(iss)
+        if issuer is None:
+            raise OAuthRefused(
+                OAuthError.INVALID_REQUEST,
+                Reason.SUBJECT_TOKEN_INVALID,
+                "the subject_token is not acceptable",
+                detail="not a token of a registered issuer",
+            )
+        user = verify_user_token(  # step 5
+            asker.request.subject_token,
+            issuer=issuer,
+            client=asker.client,
+            registry=self._registry,
+            leeway_s=self._terms.leeway_s,
+            now=asker.now,
+        )
+        trail.inputs["subject"] = {
+            "iss": issuer.iss,
+            "sub": user.sub,
+            "scope": render_scope(user.scope),
+            "sha256": user.sha256,
+        }
+        await self._require_not_revoked(user.revocables())  # step 8
+        return propose_start(asker, user)
+
+    async def _require_not_revoked(self, revocables: Sequence[Revocable]) -> None:
+        if await self._store.is_revoked(tuple(revocables)):
+            raise _revoked()
+
+    async def _commit(self, proposal: Proposal, product: Product, client: Agent, now: int, trail: _Trail) -> None:
+        """Claim the new entries, check revocation again and record the grant, all in one step of the store.
+
+        The product exists by now, but it is released only after this: no revocation that was acknowledged can be
+        overtaken by a token that was already on its way.
+        """
+        chain = product.verified.chain
+        outcome = await self._store.commit(
+            claims=tuple(OneTimeValue(value=jti, until=exp + REMEMBER_S) for jti, exp in proposal.new_entries),
+            unless_revoked=(*chain.revocables(), *proposal.also_revocable),
+            record=record_granted(
+                record_id=new_id(), now=now, client_id=client.client_id, token=product.verified, inputs=trail.inputs
+            ),
+            now=now,
+        )
+        match outcome:
+            case Committed.STORED:
+                return
+            case Committed.REVOKED:
+                raise _revoked()
+            case Committed.REPLAYED:
+                raise OAuthRefused(OAuthError.INVALID_REQUEST, Reason.REPLAYED, "an entry of the chain was used before")
+
+
+def _require_alive(subject: VerifiedToken, *, leeway_s: int, now: int) -> None:
+    """A token past its own end is good for a late pick-up only: exchange-only, and its hop still lives."""
+    may_be_late = subject.is_exchange_only and now < subject.chain.leaf.authority.exp
+    if now >= subject.exp + leeway_s and not may_be_late:
+        raise OAuthRefused(OAuthError.INVALID_REQUEST, Reason.EXPIRED, "subject_token: the token has expired")
+
+
+def _revoked() -> OAuthRefused:
+    return OAuthRefused(
+        OAuthError.INVALID_REQUEST, Reason.REVOKED, "the subject_token or something above it was revoked"
+    )
+
+
+def _answer(product: Product, request: ExchangeRequest, now: int) -> Issued:
+    token = product.verified
+    return Issued(
+        access_token=product.access_token,
+        issued_token_type=request.issued_token_type,
+        token_type="Bearer",
+        expires_in=token.exp - now,
+        scope=render_scope(token.scope),
+    )
