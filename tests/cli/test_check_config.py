@@ -1,0 +1,97 @@
+"""`tokensvc check-config`: every problem with file, key and remedy; the exit code 3."""
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner, Result
+
+from tests.settings_file import change, valid_values, write_settings
+from tokensvc.cli import make_app
+from tokensvc.core.keyset import Algorithm
+from tokensvc.signing.keyfiles import generate_key
+
+
+def run(*arguments: str | Path, **environ: str | None) -> Result:
+    words = ["check-config", *(str(word) for word in arguments)]
+    return CliRunner().invoke(make_app(), words, env={"TOKENSVC_CONFIG": None, **environ})
+
+
+def configured(folder: Path, **values: object) -> Path:
+    generate_key(folder / "keys", Algorithm.ES256, now=1)
+    return write_settings(folder, {**valid_values(), **values})
+
+
+def test_good_configuration_is_summed_up_and_the_next_command_named(tmp_path: Path) -> None:
+    path = configured(tmp_path)
+    result = run("--config", path)
+    assert result.exit_code == 0
+    assert "planner, researcher" in result.stdout
+    assert "https://tokens.example" in result.stdout
+    assert result.stdout.rstrip().endswith(f"Next: tokensvc serve --config {path}")
+
+
+def test_good_configuration_in_json(tmp_path: Path) -> None:
+    answer = json.loads(run("--config", configured(tmp_path), "--json", TOKENSVC_SERVER__PORT="8701").stdout)
+    assert answer["ok"] is True
+    assert answer["listens_on"] == "127.0.0.1:8701"
+    assert answer["agents"] == ["planner", "researcher"]
+    assert (len(answer["version"]), len(answer["signing_kid"])) == (12, 43)
+
+
+def test_every_problem_is_shown_with_file_key_and_remedy(tmp_path: Path) -> None:
+    path = configured(tmp_path, server={"prot": 1}, limits={"depth": 11})
+    result = run("--config", path)
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f"{path}: server.prot",
+        "  is no known setting",
+        "  Did you mean port?",
+        f"{path}: limits.depth",
+        "  is too large",
+        "  Write 10 or less.",
+    ]
+
+
+def test_every_problem_in_json(tmp_path: Path) -> None:
+    path = configured(tmp_path, server={"prot": 1})
+    result = run("--config", path, "--json")
+    assert result.exit_code == 3
+    problem = {
+        "file": str(path),
+        "key": "server.prot",
+        "problem": "is no known setting",
+        "remedy": "Did you mean port?",
+    }
+    assert json.loads(result.stdout) == {"ok": False, "problems": [problem]}
+
+
+def test_brackets_in_keys_are_shown_as_they_are(tmp_path: Path) -> None:
+    values = change(valid_values(), ("agent", 0, "scopes"), ["[red]"])
+    result = run("--config", configured(tmp_path, **values))
+    assert "agent[0].scopes" in result.stderr
+    assert "[red] is registered at no resource" in result.stderr
+    assert "[[resource]]" in result.stderr
+
+
+def test_missing_signing_key_is_a_problem(tmp_path: Path) -> None:
+    path = write_settings(tmp_path, valid_values())
+    result = run("--config", path)
+    assert result.exit_code == 3
+    assert "Run: tokensvc keys generate" in result.stderr
+    configured(tmp_path)
+    assert run("--config", path).exit_code == 0
+
+
+def test_configuration_is_found_by_the_environment(tmp_path: Path) -> None:
+    path = configured(tmp_path)
+    assert run(TOKENSVC_CONFIG=str(path)).exit_code == 0
+    missing = run(TOKENSVC_CONFIG=str(tmp_path / "gone.toml"))
+    assert missing.exit_code == 3
+    assert "the file does not exist" in missing.stderr
+
+
+def test_unknown_variable_is_a_problem(tmp_path: Path) -> None:
+    result = run("--config", configured(tmp_path), TOKENSVC_SERVER_PORT="1")
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[0] == "environment: TOKENSVC_SERVER_PORT"

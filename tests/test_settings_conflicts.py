@@ -1,0 +1,83 @@
+"""Values against each other: each rule with a configuration that breaks it, and the nearest one that does not."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.settings_file import API, Place, change, problems, sha256, valid_values
+
+MAIL = "https://mail.example"
+PLANNER: Place = ("agent", 0)
+RESEARCHER: Place = ("agent", 1)
+CRM: Place = ("resource", 0)
+MAIL_API: Place = ("resource", 1)
+IDP: Place = ("identity_provider", 0)
+
+RULES = [
+    ("the issuer is no resource", (*MAIL_API, "id"), "https://tokens.example", MAIL,
+     "resource[1].id", "is the token service's own issuer"),
+    ("the issuer is no identity provider", (*IDP, "iss"), "https://tokens.example", "https://idp.example",
+     "identity_provider[0].iss", "is the token service's own issuer"),
+    ("an agent stands once", (*RESEARCHER, "id"), "planner", "researcher",
+     "agent[1].id", "planner is also the id of another client"),
+    ("agents and resource servers share one namespace", (*MAIL_API, "client_id"), "planner", "mail-api",
+     "resource[1].client_id", "planner is also the id of another client"),
+    ("a resource stands once", (*MAIL_API, "id"), API, MAIL,
+     "resource[1].id", f"{API} is registered twice"),
+    ("a name stands once", (*MAIL_API, "names"), ["crm"], ["mail"],
+     "resource[1].names", "crm is also the name of another resource"),
+    ("agents have their own secrets", (*RESEARCHER, "secret_sha256"), [sha256("x"), sha256("planner")], [sha256("x")],
+     "agent[1].secret_sha256", "holds the secret of another client"),
+    ("resource servers have their own secrets", (*MAIL_API, "secret_sha256"), [sha256("planner")], [sha256("x")],
+     "resource[1].secret_sha256", "holds the secret of another client"),
+    ("an agent's scopes are registered", (*RESEARCHER, "scopes"), ["crm.reed"], ["mail.send"],
+     "agent[1].scopes", "crm.reed is registered at no resource"),
+    ("an agent's resources are registered", (*RESEARCHER, "resources"), ["https://api.example2"], [MAIL],
+     "agent[1].resources", "https://api.example2 is not registered"),
+    ("a ceiling's resources are registered", (*IDP, "ceiling", "resources"), [API, "urn:else"], [API, MAIL],
+     "identity_provider[0].ceiling.resources", "urn:else is not registered"),
+    ("a default resource is one of the agent's", (*RESEARCHER, "default_resource"), MAIL, API,
+     "agent[1].default_resource", "is not among the agent's resources"),
+    ("a delegatee is registered", (*PLANNER, "may_delegate_to"), ["researcher2"], ["researcher"],
+     "agent[0].may_delegate_to", "researcher2 is no registered agent"),
+    ("a delegatee is an agent", (*PLANNER, "may_delegate_to"), ["crm-api"], [],
+     "agent[0].may_delegate_to", "crm-api is no registered agent"),
+    ("nobody delegates to itself", (*RESEARCHER, "may_delegate_to"), ["researcher"], ["planner"],
+     "agent[1].may_delegate_to", "names the agent itself"),
+    ("a front belongs to one agent", (*RESEARCHER, "fronts"), ["chat-ui"], ["other-ui"],
+     "agent[1].fronts", "chat-ui is also the front of another agent"),
+    ("a front is no other agent", (*RESEARCHER, "fronts"), ["planner"], ["researcher"],
+     "agent[1].fronts", "planner is the id of another agent"),
+    ("an agent is no user", (*IDP, "subject_prefix"), "plan", "corp:",
+     "agent[0].id", "could be the name of a user: it starts with a subject_prefix"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("place", "refused", "accepted", "found"),
+    [(*row[1:4], row[4:]) for row in RULES],
+    ids=[row[0] for row in RULES],
+)
+def test_conflicting_settings_are_refused_where_agreeing_ones_are_accepted(
+    tmp_path: Path, place: Place, refused: object, accepted: object, found: tuple[str, str]
+) -> None:
+    # The agents that delegate to one that is renamed here would be at fault as well.
+    values = (
+        valid_values() if place != (*RESEARCHER, "id") else change(valid_values(), (*PLANNER, "may_delegate_to"), [])
+    )
+    assert problems(tmp_path, change(values, place, refused)) == [found]
+    assert problems(tmp_path, change(values, place, accepted)) == []
+
+
+def test_without_a_prefix_agent_ids_are_accepted_as_the_exchange_tells_users_from_agents(tmp_path: Path) -> None:
+    assert problems(tmp_path, change(valid_values(), (*IDP, "subject_prefix"), "")) == []
+
+
+def test_every_conflict_is_shown_at_once(tmp_path: Path) -> None:
+    values = change(valid_values(), (*RESEARCHER, "scopes"), ["a", "b"])
+    change(values, (*PLANNER, "default_resource"), MAIL)
+    assert problems(tmp_path, values) == [
+        ("agent[1].scopes", "a is registered at no resource"),
+        ("agent[1].scopes", "b is registered at no resource"),
+        ("agent[0].default_resource", "is not among the agent's resources"),
+    ]

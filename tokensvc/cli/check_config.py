@@ -1,0 +1,68 @@
+"""`tokensvc check-config`: every problem of the configuration at once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tokensvc.cli.console import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    fail,
+    load_or_fail,
+    render_command,
+    say,
+    say_json,
+    say_next,
+)
+from tokensvc.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tokensvc.settings import Settings
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `check-config` to `app`."""
+    app.command("check-config")(_check_config)
+
+
+def _check_config(*, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Check the configuration file, the environment and the keys that they name.
+
+    Every problem is shown with its file, its key and what to do; the exit code is then 3.
+
+    Example: `tokensvc check-config --config /etc/tokensvc/tokensvc.toml`
+
+    Example: `TOKENSVC_SERVER__PORT=8701 tokensvc check-config --json`
+    """
+    settings = load_or_fail(config, as_json=as_json)
+    from tokensvc.signing.local import LocalSigner
+
+    try:
+        signing_kid = LocalSigner(settings.keys.dir, settings.keys.algorithm).signing_key().kid
+    except ConfigurationError as exc:
+        fail([exc], as_json=as_json)
+    if as_json:
+        say_json({"ok": True, **_summarise(settings, config), "signing_kid": signing_kid})
+        return
+    for name, value in _summarise(settings, config).items():
+        say(name.replace("_", " "), value if isinstance(value, str) else ", ".join(value))
+    say("signing kid", signing_kid)
+    say_next(render_command("serve", config=config))
+
+
+def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]:
+    """What a person looks at to see that it is the configuration they meant."""
+    return {
+        "config": str(config),
+        "version": settings.version,
+        "issuer": settings.issuer,
+        "listens_on": f"{settings.server.host}:{settings.server.port}",
+        "store": settings.store.url,
+        "identity_providers": [provider.iss for provider in settings.identity_providers],
+        "agents": [agent.id for agent in settings.agents],
+        "resources": [resource.id for resource in settings.resources],
+    }

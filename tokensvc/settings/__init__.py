@@ -1,0 +1,37 @@
+"""Settings: `tokensvc.toml` and the environment, read once into frozen values.
+
+`load_settings` is what a service calls; `examine_settings` hands over every problem at once, for people.
+"""
+
+from tokensvc.settings.environment import CONFIG_VARIABLE
+from tokensvc.settings.load import examine_settings, load_settings
+from tokensvc.settings.model import (
+    Agent,
+    AuthMethod,
+    Ceiling,
+    IdentityProvider,
+    KeySettings,
+    Limits,
+    Resource,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+)
+from tokensvc.settings.upstream import load_upstream_keys
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "Agent",
+    "AuthMethod",
+    "Ceiling",
+    "IdentityProvider",
+    "KeySettings",
+    "Limits",
+    "Resource",
+    "ServerSettings",
+    "Settings",
+    "StoreSettings",
+    "examine_settings",
+    "load_settings",
+    "load_upstream_keys",
+]

@@ -1,0 +1,97 @@
+"""From a file and the environment to frozen `Settings`, or to every problem that stands in the way.
+
+    1. Read the file. 2. Lay the environment over it. 3. Check each value alone. 4. Resolve paths.
+    5. Check the values against each other, and read the identity provider's keys.
+
+A value that cannot be used (2, 3) ends the examination before step 5, which needs them all.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from tokensvc.errors import ConfigurationError
+from tokensvc.settings.conflicts import find_conflicts
+from tokensvc.settings.environment import read_overrides, refuse_unknown, with_overrides
+from tokensvc.settings.explain import explain
+from tokensvc.settings.model import Settings, StoreSettings
+from tokensvc.settings.upstream import load_upstream_keys
+from tokensvc.settings.values import SQLITE
+
+__all__ = ["examine_settings", "load_settings"]
+
+_SETTINGS: Final = TypeAdapter(Settings)
+
+
+def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings of the file at `path`, with the `TOKENSVC_` variables of `environ` over them.
+
+    Relative paths count from the folder of the file, wherever they are written.
+    Raises: ConfigurationError, the first of the problems, with the others as its notes.
+    """
+    found = examine_settings(path, environ)
+    if isinstance(found, Settings):
+        return found
+    first, *others = found
+    for other in others:
+        first.add_note(str(other))
+    raise first
+
+
+def examine_settings(path: Path, environ: Mapping[str, str]) -> Settings | tuple[ConfigurationError, ...]:
+    """The settings, or every problem found: what `load_settings` does, for those who show them all."""
+    file = str(path)
+    try:
+        values = _read_toml(path)  # 1
+    except ConfigurationError as exc:
+        return (exc,)
+    overrides = read_overrides(environ)  # 2
+    problems = list(refuse_unknown(environ))
+    variables = {override.path: override.variable for override in overrides}
+    try:
+        # By their names in the file alone: `agents` is ours, `agent` is the file's.  3
+        settings = _SETTINGS.validate_python(with_overrides(values, overrides), by_alias=True, by_name=False)
+    except ValidationError as exc:
+        return (*problems, *explain(exc, file=file, variables=variables))
+    settings = _resolve_paths(settings, path.absolute().parent)  # 4
+    problems += [  # 5
+        ConfigurationError(conflict.problem, file=file, key=conflict.key, remedy=conflict.remedy)
+        for conflict in find_conflicts(settings)
+    ]
+    try:
+        load_upstream_keys(settings)
+    except ConfigurationError as exc:
+        problems.append(exc)
+    return tuple(problems) or settings
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+        return tomllib.loads(text)
+    except FileNotFoundError as exc:
+        remedy = "Run tokensvc init to write one, or name another with --config or TOKENSVC_CONFIG."
+        raise ConfigurationError("the file does not exist", file=str(path), key="", remedy=remedy) from exc
+    except OSError as exc:
+        problem = f"the file cannot be read ({exc.strerror})"
+        raise ConfigurationError(problem, file=str(path), key="", remedy="Make it a readable file.") from exc
+    except UnicodeDecodeError as exc:
+        problem = "the file is not UTF-8"
+        raise ConfigurationError(problem, file=str(path), key="", remedy="Save it as UTF-8.") from exc
+    except tomllib.TOMLDecodeError as exc:
+        problem = f"the file is not TOML: {exc}"
+        raise ConfigurationError(problem, file=str(path), key="", remedy="Mend that line.") from exc
+
+
+def _resolve_paths(settings: Settings, folder: Path) -> Settings:
+    database = settings.store.sqlite_path
+    store = settings.store if database is None else StoreSettings(url=f"{SQLITE}{folder / database}")
+    providers = tuple(
+        replace(provider, jwks_file=folder / provider.jwks_file) for provider in settings.identity_providers
+    )
+    keys = replace(settings.keys, dir=folder / settings.keys.dir)
+    return replace(settings, store=store, keys=keys, identity_providers=providers)

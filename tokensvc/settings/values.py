@@ -1,0 +1,196 @@
+"""The kinds of values that settings hold. Each is checked alone, and a refusal says what to write instead."""
+
+import hashlib
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
+from pydantic_core import PydanticCustomError
+
+from tokensvc.core.authority import is_resource
+from tokensvc.core.chain import HARD_MAX_DEPTH
+from tokensvc.core.keyset import Algorithm
+from tokensvc.core.scope import MAX_SCOPES, is_scope_token
+
+__all__ = [
+    "MAX_ITEMS",
+    "MAX_ROOT_LIFETIME_S",
+    "MEMORY",
+    "SQLITE",
+    "UNUSABLE",
+    "Depth",
+    "FilePath",
+    "IssuerUrl",
+    "Lifetime",
+    "Name",
+    "Names",
+    "ResourceNames",
+    "ResourceUri",
+    "SecretHashes",
+    "SomeAlgorithms",
+    "SomeNames",
+    "SomeResources",
+    "SomeScopes",
+    "StoreUrl",
+    "SubjectPrefix",
+    "entries",
+]
+
+MEMORY: Final = "memory:"
+SQLITE: Final = "sqlite:///"
+
+# A working day: after it the user is asked again.
+MAX_ROOT_LIFETIME_S: Final = 8 * 3600
+# Two at once, so that a secret can be replaced without an outage; a third would be a forgotten one.
+MAX_SECRETS: Final = 2
+# More than anybody registers by hand; it bounds the cost of one look through a list.
+MAX_ITEMS: Final = 1000
+
+UNUSABLE: Final = "unusable"
+"""The pydantic error type of our own checks; its context holds `problem` and `remedy`."""
+
+# Visible ASCII without quotation mark and backslash (RFC 6749 A.1): safe in logs, records and error descriptions.
+_NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_URI_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_ISSUER_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+_ISSUER_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+
+
+def _unusable(problem: str, remedy: str) -> PydanticCustomError:
+    return PydanticCustomError(UNUSABLE, "{problem}", {"problem": problem, "remedy": remedy})
+
+
+def entries(*, at_least: int = 0, at_most: int) -> BeforeValidator:
+    """Bounds the number of entries of a list, each different. What is no list is left for the type to refuse.
+
+    pydantic's own lower bound counts the entries that are left after refusing some, and would report a second fault.
+    """
+
+    def require_entries(value: object) -> object:
+        if not isinstance(value, list):
+            return value
+        if len(value) < at_least:
+            raise _unusable("has too few entries", f"Give at least {at_least}.")
+        if len(value) > at_most:
+            raise _unusable("has too many entries", f"Give at most {at_most}.")
+        if any(value.count(item) > 1 for item in value):
+            raise _unusable("an entry stands twice in the list", "Remove the repeated entry.")
+        return value
+
+    return BeforeValidator(require_entries)
+
+
+def _require_name(text: str) -> str:
+    if _NAME.fullmatch(text) is None:
+        raise _unusable(
+            "is not 1 to 256 visible ASCII characters",
+            "Use letters, digits and punctuation other than spaces, quotation marks and backslashes.",
+        )
+    return text
+
+
+def _require_prefix(text: str) -> str:
+    return _require_name(text) if text else text
+
+
+def _require_scope_token(text: str) -> str:
+    if not is_scope_token(text):
+        raise _unusable("is not a scope of RFC 6749 s3.3", "Write one scope per entry, without spaces or quotes.")
+    return text
+
+
+def _require_resource(text: str) -> str:
+    if not is_resource(text):
+        raise _unusable(
+            "is not an absolute URI without a fragment", "Write the resource as it is addressed: https://api.example."
+        )
+    return text
+
+
+def _require_resource_name(text: str) -> str:
+    if _URI_SCHEME.match(text):
+        raise _unusable("is a URI, which only the id of a resource may be", "Choose a short name such as crm.")
+    return _require_name(text)
+
+
+def _require_secret_hash(text: str) -> str:
+    remedy = "Store the lowercase hex SHA-256 of a secret of at least 128 random bits, as tokensvc init does."
+    if _SHA256.fullmatch(text) is None:
+        raise _unusable("is not 64 lowercase hexadecimal digits", remedy)
+    if text == hashlib.sha256(b"").hexdigest():
+        raise _unusable("is the hash of no secret at all", remedy)
+    return text
+
+
+def _require_issuer_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        raise _unusable("is not a URL", "Write it like https://tokens.example.") from None
+    host = url.hostname or ""
+    authority = url.netloc if port is None else url.netloc.rpartition(":")[0]
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(host)):
+        raise _unusable("is not an https URL", "Write https://...; http is for 127.0.0.1, [::1] and localhost only.")
+    if not is_resource(text) or _ISSUER_HOST.fullmatch(authority) is None or _ISSUER_PATH.fullmatch(url.path) is None:
+        raise _unusable(
+            "is not scheme, host and plain path alone",
+            "Leave out user, query, fragment, escapes and the slash at the end: every endpoint is issuer + /token etc.",
+        )
+    if url.query or "?" in text:
+        raise _unusable("has a query", "Leave out everything from the question mark on (RFC 8414 s2).")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _require_store_url(text: str) -> str:
+    if text == MEMORY:
+        return text
+    path = text.removeprefix(SQLITE)
+    if path == text:
+        raise _unusable(
+            "names no store that exists", "Use sqlite:///FILE (relative to this file), sqlite:////ABSOLUTE, or memory:."
+        )
+    if path in {"", ":memory:"}:
+        raise _unusable("names no file", "Write sqlite:///tokensvc.db, or memory: for a store that forgets.")
+    if not path.isprintable() or "?" in path or "#" in path:
+        raise _unusable("has options or characters that a store's file cannot have", "Write sqlite:///FILE alone.")
+    return text
+
+
+def _require_file(path: Path) -> Path:
+    if path == Path() or not str(path).isprintable():
+        raise _unusable("names no file or folder", "Write a path; it counts from the folder of this file.")
+    return path
+
+
+Name = Annotated[str, AfterValidator(_require_name)]
+ResourceUri = Annotated[str, AfterValidator(_require_resource)]
+StoreUrl = Annotated[str, AfterValidator(_require_store_url)]
+SubjectPrefix = Annotated[str, AfterValidator(_require_prefix)]
+IssuerUrl = Annotated[str, AfterValidator(_require_issuer_url)]
+FilePath = Annotated[Path, AfterValidator(_require_file)]
+Lifetime = Annotated[StrictInt, Field(ge=1, le=MAX_ROOT_LIFETIME_S)]
+Depth = Annotated[StrictInt, Field(ge=1, le=HARD_MAX_DEPTH)]
+
+Names = Annotated[frozenset[Name], entries(at_most=MAX_ITEMS)]
+ResourceNames = Annotated[frozenset[Annotated[str, AfterValidator(_require_resource_name)]], entries(at_most=MAX_ITEMS)]
+SomeNames = Annotated[frozenset[Name], entries(at_least=1, at_most=MAX_ITEMS)]
+SomeResources = Annotated[frozenset[ResourceUri], entries(at_least=1, at_most=MAX_ITEMS)]
+SomeScopes = Annotated[
+    frozenset[Annotated[str, AfterValidator(_require_scope_token)]], entries(at_least=1, at_most=MAX_SCOPES)
+]
+SomeAlgorithms = Annotated[frozenset[Algorithm], entries(at_least=1, at_most=len(Algorithm))]
+SecretHashes = Annotated[
+    tuple[Annotated[str, AfterValidator(_require_secret_hash)], ...], entries(at_least=1, at_most=MAX_SECRETS)
+]
