@@ -46,7 +46,7 @@ def make_app() -> "typer.Typer":
     """The application with every command."""
     import typer
 
-    from tokensvc.cli import check_config, init, keys, serve
+    from tokensvc.cli import check_config, demo, init, keys, serve, verify
 
     app = typer.Typer(
         name="tokensvc",
@@ -73,6 +73,6 @@ def make_app() -> "typer.Typer":
         """Options of the application itself."""
 
     # In the order in which a newcomer meets them.
-    for command in (init, check_config, keys, serve):
+    for command in (demo, init, check_config, keys, serve, verify):
         command.register(app)
     return app

@@ -9,6 +9,7 @@ A delegation must also be *proper*: the child's scopes do not cover the parent's
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
 from tokensvc.core.scope import ScopeSet
@@ -31,7 +32,7 @@ PROPER_FROM: Final = 1
 
 # RFC 3986 s3 and s4.3 (absolute-URI has no fragment). It only says whether the text is one: nothing is normalised.
 _PCHAR: Final = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
-_HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]*)?"
+_HOST: Final = r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]*)?"
 _ABSOLUTE_URI: Final = re.compile(
     rf"[A-Za-z][A-Za-z0-9+.-]*:(?://{_HOST}(?:/{_PCHAR}*)*|/?{_PCHAR}+(?:/{_PCHAR}*)*)(?:\?(?:{_PCHAR}|[/?])*)?"
 )
@@ -96,4 +97,13 @@ def attenuates(parent: Authority, child: Authority) -> bool:
 
 def is_resource(text: str) -> bool:
     """True for an absolute URI without a fragment (RFC 3986 s4.3, RFC 8707 s2)."""
-    return _ABSOLUTE_URI.fullmatch(text) is not None
+    match = _ABSOLUTE_URI.fullmatch(text)
+    if match is None:
+        return False
+    if match["ipv6"] is None:
+        return True
+    try:
+        IPv6Address(match["ipv6"])
+    except AddressValueError:
+        return False
+    return True

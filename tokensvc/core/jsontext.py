@@ -23,6 +23,8 @@ _MAX_INTEGER: Final = 9_007_199_254_740_991
 _MAX_INTEGER_DIGITS: Final = 16
 # A double keeps 15 significant decimal digits through text -> double -> text.
 _MAX_SIGNIFICANT_DIGITS: Final = 15
+# 2^-1022: below it a double keeps fewer digits, the closer to zero the fewer, and 1e-323 equals 1.1e-323.
+_MIN_NORMAL: Final = 2.0**-1022
 # Exponents of more digits than this are out of a double's range, whatever the mantissa (at most a token long).
 _MAX_EXPONENT_DIGITS: Final = 6
 
@@ -112,7 +114,7 @@ def _parse_real(text: str) -> float:
     elif len(significant) > _MAX_SIGNIFICANT_DIGITS:
         raise Malformed(f"a JSON number has more than {_MAX_SIGNIFICANT_DIGITS} significant digits")
     value = float(text)
-    if value == 0.0:
+    if abs(value) < _MIN_NORMAL:
         raise Malformed("a JSON number is out of range")
     return value
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from tokensvc.core.jsontext import JsonObject, JsonValue, render_json
-from tokensvc.core.keyset import Algorithm, PublicKey, import_key
+from tokensvc.core.keyset import MAX_KID_LENGTH, Algorithm, AsymmetricKey, PublicKey, import_key, wrap_key
 from tokensvc.errors import KeyRefused, Malformed, Reason
 
 __all__ = [
@@ -45,7 +46,8 @@ class CompactJws:
 
     header: bytes
     payload: bytes
-    signature: bytes
+    # Without its signature what is shown in a log or a trace is no credential.
+    signature: bytes = field(repr=False)
     signing_input: bytes
 
 
@@ -54,7 +56,7 @@ class SigningKey:
     """A private key and the one algorithm it signs with. `public` is what verifiers get."""
 
     public: PublicKey
-    _private: ECKey | RSAKey = field(repr=False, compare=False, hash=False)
+    _private: AsymmetricKey = field(repr=False, compare=False, hash=False)
 
     @property
     def kid(self) -> str:
@@ -73,19 +75,20 @@ class SigningKey:
         if not key.is_private:
             raise KeyRefused("a public key cannot sign")
         kid = jwk.get("kid", PublicKey.of(key, kid="", alg=algorithm).thumbprint)
-        if not isinstance(kid, str) or not kid:
-            raise KeyRefused("a kid is a string that is not empty")
+        if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID_LENGTH:
+            raise KeyRefused("a kid is a short string that is not empty")
         return cls(public=PublicKey.of(key, kid=kid, alg=algorithm), _private=key)
 
     @classmethod
     def from_pem(cls, pem: bytes, *, alg: Algorithm) -> "SigningKey":
         """The signing key of a PKCS#8 PEM text; its `kid` is its RFC 7638 thumbprint. Raises: KeyRefused."""
-        key_class = ECKey if alg is Algorithm.ES256 else RSAKey
         try:
-            jwk = key_class.import_key(pem).as_dict(private=True)
-        except (JoseError, ValueError, TypeError) as exc:
-            raise KeyRefused("the PEM text holds no private key for this algorithm") from exc
-        return cls.from_jwk({name: str(member) for name, member in jwk.items() if name != "kid"})
+            native = load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+            raise KeyRefused("the PEM text holds no private key that can be read") from exc
+        key = wrap_key(native, alg=alg)
+        kid = PublicKey.of(key, kid="", alg=alg).thumbprint
+        return cls(public=PublicKey.of(key, kid=kid, alg=alg), _private=key)
 
     def sign(self, signing_input: bytes) -> bytes:
         """The signature over `signing_input` (RFC 7515 s5.1)."""

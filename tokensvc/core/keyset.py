@@ -8,13 +8,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from tokensvc.core.jsontext import JsonObject, JsonValue
 from tokensvc.errors import KeyRefused
 
-__all__ = ["Algorithm", "AsymmetricKey", "KeySet", "PublicKey", "import_key", "parse_jwks", "render_jwks"]
+__all__ = ["Algorithm", "AsymmetricKey", "KeySet", "PublicKey", "import_key", "parse_jwks", "render_jwks", "wrap_key"]
 
 AsymmetricKey = ECKey | RSAKey
 
@@ -28,6 +34,12 @@ MAX_KID_LENGTH: Final = 256
 
 # FIPS 186-5 A.1.1: 2^16 < e. Small exponents have a long history of padding attacks.
 _MIN_RSA_EXPONENT: Final = 65537
+# ROCA (CVE-2017-15361): the primes of these keys are powers of 65537 modulo each small prime, and so is the modulus.
+# It can be factored from the public key alone. Of other moduli about one in 2^27 looks the same by chance.
+_ROCA_RESIDUES: Final = {
+    prime: frozenset(pow(65537, power, prime) for power in range(prime))
+    for prime in (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+}
 
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MATERIAL: Final = frozenset({"kty", "crv", "x", "y", "n", "e"}) | _PRIVATE_MEMBERS
@@ -134,25 +146,41 @@ def import_key(jwk: Mapping[str, JsonValue]) -> tuple[AsymmetricKey, Algorithm]:
     material = {name: member for name, member in jwk.items() if name in _MATERIAL and isinstance(member, str)}
     if len(material) != len(_MATERIAL.intersection(jwk)):
         raise KeyRefused("a member of the key is not a string")
-    key_class: type[ECKey | RSAKey] = ECKey if algorithm is Algorithm.ES256 else RSAKey
+    binding = (ECKey if algorithm is Algorithm.ES256 else RSAKey).binding
     try:
-        key: AsymmetricKey = key_class.import_key({**material})
-        _require_fit(key)
+        native = binding.import_from_dict({**material})
     except (JoseError, ValueError, TypeError, KeyError) as exc:
         raise KeyRefused("the key does not parse") from exc
-    return key, algorithm
+    return wrap_key(native, alg=algorithm), algorithm
 
 
-def _require_fit(key: AsymmetricKey) -> None:
-    if isinstance(key, ECKey):
-        if key.curve_name != "P-256":
+def wrap_key(native: object, *, alg: Algorithm) -> AsymmetricKey:
+    """A key of the package cryptography as a key object, once it is known to be fit for `alg`.
+
+    Checked before it is wrapped: joserfc only warns of a short modulus. Raises: KeyRefused.
+    """
+    if alg is Algorithm.ES256:
+        if not isinstance(native, EllipticCurvePrivateKey | EllipticCurvePublicKey):
+            raise KeyRefused("ES256 needs an EC key")
+        if not isinstance(native.curve, SECP256R1):
             raise KeyRefused("ES256 needs a key on the curve P-256")
-        return
-    numbers = key.public_key.public_numbers()
+        return ECKey.import_key(native)
+    if not isinstance(native, RSAPrivateKey | RSAPublicKey):
+        raise KeyRefused("RS256 needs an RSA key")
+    _require_strong_rsa(native if isinstance(native, RSAPublicKey) else native.public_key())
+    return RSAKey.import_key(native)
+
+
+def _require_strong_rsa(key: RSAPublicKey) -> None:
+    numbers = key.public_numbers()
     if not MIN_RSA_BITS <= numbers.n.bit_length() <= MAX_RSA_BITS:
         raise KeyRefused(f"RS256 needs a modulus of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits")
-    if numbers.e < _MIN_RSA_EXPONENT or numbers.e % 2 == 0:
-        raise KeyRefused("RS256 needs an odd public exponent of at least 65537")
+    if numbers.e < _MIN_RSA_EXPONENT:  # an even one does not parse
+        raise KeyRefused("RS256 needs a public exponent of at least 65537")
+    if numbers.n % 2 == 0:
+        raise KeyRefused("an even RSA modulus is no product of two large primes")
+    if all(numbers.n % prime in residues for prime, residues in _ROCA_RESIDUES.items()):
+        raise KeyRefused("the RSA modulus was made by a generator whose keys can be factored (ROCA)")
 
 
 def _parse_public_key(jwk: JsonValue) -> PublicKey | None:
@@ -171,11 +199,12 @@ def _parse_public_key(jwk: JsonValue) -> PublicKey | None:
 
 
 def _is_for_us(jwk: Mapping[str, JsonValue]) -> bool:
-    if jwk.get("kty") not in _ALGORITHM_BY_KTY or jwk.get("use", "sig") != "sig":
+    # Lists, not sets and tables: a member may be of any JSON type, and arrays cannot be hashed.
+    if jwk.get("kty") not in list(_ALGORITHM_BY_KTY) or jwk.get("use", "sig") != "sig":
         return False
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
         return False
     if "alg" in jwk:
-        return jwk["alg"] in set(Algorithm)
+        return jwk["alg"] in list(Algorithm)
     return jwk["kty"] != "EC" or jwk.get("crv") == "P-256"

@@ -57,7 +57,7 @@ def build_token(
         raise OAuthRefused(
             OAuthError.INVALID_REQUEST,
             Reason.TOO_LARGE,
-            f"the token would have {len(token)} bytes of {terms.max_issued_bytes} allowed: ask for fewer scopes or hops",
+            f"the token would have {len(token)} bytes of {terms.max_issued_bytes} allowed; ask for fewer scopes",
         )
     return Product(access_token=token, verified=_verify_product(token, audience, terms=terms, key=key, now=now))
 

@@ -69,15 +69,16 @@ class ExchangeService:
         self._signer = signer
         self._clock = clock
 
-    async def exchange(self, form: Form, client: Party) -> Issued:
+    async def exchange(self, form: Form, client: Party, *, unsupported_header: str | None = None) -> Issued:
         """The answer to an authenticated client's request.
 
-        Raises: OAuthRefused, recorded; Unavailable, and then nothing was issued.
+        `unsupported_header` names a header of the request that means something which is not built; it is refused like
+        such a parameter. Raises: OAuthRefused, recorded; Unavailable, and then nothing was issued.
         """
         now = self._clock()
         trail = _Trail(inputs={"configuration": self._terms.configuration})
         try:
-            return await self._decide(form, client, now, trail)
+            return await self._decide(form, client, now, trail, unsupported_header)
         except OAuthRefused as refusal:
             record_id = new_id()
             record = record_refused(
@@ -91,12 +92,20 @@ class ExchangeService:
             await self._store.append(record)
             raise refusal.recorded_as(record_id) from refusal
 
-    async def _decide(self, form: Form, client: Party, now: int, trail: _Trail) -> Issued:
+    async def _decide(
+        self, form: Form, client: Party, now: int, trail: _Trail, unsupported_header: str | None
+    ) -> Issued:
         require_single(form)  # step 1
         if not isinstance(client, Agent):  # step 3
             raise OAuthRefused(OAuthError.UNAUTHORIZED_CLIENT, None, "this client may not use the token endpoint")
         request = parse_exchange_request(form)  # step 4
         trail.inputs["request"] = describe_request(request)
+        if unsupported_header is not None:
+            raise OAuthRefused(
+                OAuthError.INVALID_REQUEST,
+                Reason.PARAMETER_UNSUPPORTED,
+                f"the header {unsupported_header} is not supported",
+            )
         asker = Asker(
             request=request, client=client, registry=self._registry, terms=self._terms, now=now, new_id=new_id
         )

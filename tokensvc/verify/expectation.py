@@ -54,8 +54,7 @@ class Expectation:
     def __post_init__(self) -> None:
         """Refuse terms that would silently accept nothing, or more than the profile allows."""
         for name, values in (("issuers", self.issuers), ("audiences", self.audiences)):
-            # A string is a set of letters to Python; "" would match a claim that parsing refuses anyway.
-            if type(values) is not frozenset or not values or "" in values:
+            if type(values) is not frozenset or not values or not all(type(value) is str and value for value in values):
                 raise ValueError(f"{name} is a frozenset of strings that are not empty")
         if self.root_floor not in _ROOT_FLOORS:
             raise ValueError("root_floor is Evidence.ISSUER or Evidence.AUTHORITY")
@@ -67,7 +66,12 @@ class Expectation:
 
     @classmethod
     def issuer_signed(cls, *, issuers: Iterable[str], audiences: Iterable[str]) -> "Expectation":
-        """The terms of a service that takes its token service at its word, with the default limits."""
+        """The terms of a service that takes its token service at its word, with the default limits.
+
+        Raises: ValueError; TypeError for one string in place of several, which to Python is a set of letters.
+        """
+        if isinstance(issuers, str) or isinstance(audiences, str):
+            raise TypeError("issuers and audiences are several strings each, not one")
         return cls(
             issuers=frozenset(issuers),
             audiences=frozenset(audiences),

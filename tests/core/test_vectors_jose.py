@@ -1,0 +1,105 @@
+"""Project Wycheproof: JWS, JWK and raw ECDSA signatures, through the doors that tokens go through."""
+
+from typing import Any
+
+from tests.shared_vectors import read_vectors
+from tests.simulator import b64
+from tokensvc.core.jsontext import parse_json_object
+from tokensvc.core.jws import CompactJws, split_compact, verify_signature
+from tokensvc.core.keyset import Algorithm, KeySet, parse_jwks
+from tokensvc.errors import KeyRefused, Malformed
+
+Case = tuple[dict[str, Any], dict[str, Any]]
+
+
+def cases(name: str) -> list[Case]:
+    return [(group, case) for group in read_vectors("wycheproof", name)["testGroups"] for case in group["tests"]]
+
+
+def accepts(keys: KeySet, jws: str) -> bool:
+    """True when a key of the set, with its own algorithm, made the signature: as a verifier of tokens decides."""
+    try:
+        compact = split_compact(jws, max_bytes=100_000)
+        header = parse_json_object(compact.header)
+    except Malformed:
+        return False
+    if not header.keys() <= {"alg", "kid", "typ"}:
+        return False
+    kid, alg = header.get("kid"), header.get("alg")
+    candidates = [keys.find(kid)] if isinstance(kid, str) else list(keys) if kid is None else []
+    return any(key is not None and key.alg == alg and verify_signature(compact, key) for key in candidates)
+
+
+def is_accepted(group: dict[str, Any], case: dict[str, Any]) -> bool:
+    published = group.get("public", group["private"])
+    jwks: dict[str, Any] = published if "keys" in published else {"keys": [{"kid": "none", **published}]}
+    try:
+        return accepts(parse_jwks(jwks), case["jws"])
+    except KeyRefused:
+        return False
+
+
+def test_every_invalid_jws_is_refused_and_the_valid_ones_of_our_algorithms_are_accepted() -> None:
+    judged = [
+        (case["result"], group, case, is_accepted(group, case)) for group, case in cases("json_web_signature_test.json")
+    ]
+
+    assert [case["tcId"] for result, _, case, accepted in judged if result == "invalid" and accepted] == []
+    assert sum(result == "invalid" for result, *_ in judged) == 355
+    # No claims set is empty, so what carries an empty payload is refused before its signature is looked at.
+    empty = [accepted for _, _, case, accepted in judged if case["comment"] == "emptyPayload"]
+    assert empty == [False] * 6
+    valid = [
+        (group, accepted)
+        for result, group, case, accepted in judged
+        if result == "valid" and case["comment"] != "emptyPayload"
+    ]
+    ours = [accepted for group, accepted in valid if group.get("public", {}).get("alg") in set(Algorithm)]
+    others = [accepted for group, accepted in valid if group.get("public", {}).get("alg") not in set(Algorithm)]
+    assert ours == [True] * 9
+    assert len(valid) == 40
+    assert others == [False] * 31
+
+
+def test_every_invalid_key_set_is_refused_and_of_the_valid_ones_the_rsa_set_is_accepted() -> None:
+    judged = [
+        (group["comment"], case["result"], is_accepted(group, case)) for group, case in cases("json_web_key_test.json")
+    ]
+
+    assert [comment for comment, result, accepted in judged if result == "invalid" and accepted] == []
+    assert sum(result == "invalid" for _, result, _ in judged) == 21
+    assert [comment for comment, result, accepted in judged if result == "valid" and accepted] == ["rs256"]
+    assert sum(result == "valid" for _, result, _ in judged) == 5
+
+
+def test_keys_that_wycheproof_calls_weak_are_refused_when_they_are_read() -> None:
+    refused = set()
+    for group, _ in cases("json_web_key_test.json"):
+        try:
+            parse_jwks(group["public"] if "public" in group else group["private"])
+        except KeyRefused:
+            refused.add(group["comment"])
+    assert {
+        "jws_rsa_roca_key",
+        "keysize_too_small",
+        "exponentOne",
+        "invalid_point",
+        "wrong_curve",
+        "wrong_kty",
+    } <= refused
+
+
+def test_every_raw_ecdsa_signature_is_judged_as_wycheproof_does() -> None:
+    wrong = []
+    judged = cases("ecdsa_secp256r1_sha256_p1363_test.json")
+    for group, case in judged:
+        point = bytes.fromhex(group["publicKey"]["uncompressed"])
+        jwk = {"kty": "EC", "crv": "P-256", "kid": "k", "x": b64(point[1:33]), "y": b64(point[33:])}
+        (key,) = parse_jwks({"keys": [jwk]})
+        jws = CompactJws(
+            header=b"", payload=b"", signature=bytes.fromhex(case["sig"]), signing_input=bytes.fromhex(case["msg"])
+        )
+        if verify_signature(jws, key) != (case["result"] == "valid"):
+            wrong.append(case["tcId"])
+    assert wrong == []
+    assert len(judged) == 262

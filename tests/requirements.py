@@ -1,0 +1,595 @@
+"""The MUSTs of the RFCs that this project implements, each tied to the tests that prove it.
+
+A row names its tests, and each of those tests carries `@pytest.mark.requirement("ID")`: both ways are checked by
+tests/test_requirements.py, so that neither a row nor a proof can go missing without notice.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["REQUIREMENTS", "Requirement"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """One demand of an RFC. `tests` are pytest node ids without parameters, from the project's root."""
+
+    id: str
+    section: str
+    text: str
+    tests: tuple[str, ...]
+
+
+REQUIREMENTS: Final = (
+    Requirement(
+        id="JSON-UTF8",
+        section="RFC 8259 s8.1",
+        text="JSON text exchanged between systems is UTF-8, without a byte-order mark.",
+        tests=(
+            "tests/core/test_jsontext.py::test_text_that_is_not_plain_utf8_is_refused",
+            "tests/verify/test_claims.py::test_a_payload_that_is_no_strict_json_object_is_refused",
+        ),
+    ),
+    Requirement(
+        id="JSON-NUMBERS",
+        section="RFC 8259 s6",
+        text="Only numbers that every implementation reads alike: within the range and precision of a double.",
+        tests=("tests/core/test_jsontext_numbers.py::test_a_number_that_a_double_cannot_hold_as_written_is_refused",),
+    ),
+    Requirement(
+        id="JWS-COMPACT",
+        section="RFC 7515 s7.1",
+        text="A compact JWS is three base64url parts joined by periods.",
+        tests=("tests/core/test_jws.py::test_what_was_sealed_is_opened_and_verifies",),
+    ),
+    Requirement(
+        id="JWS-SIGNING-INPUT",
+        section="RFC 7515 s5.2",
+        text="The signature is over the received bytes of header and payload.",
+        tests=("tests/core/test_jws.py::test_what_was_sealed_is_opened_and_verifies",),
+    ),
+    Requirement(
+        id="JWS-BASE64URL",
+        section="RFC 7515 s2",
+        text="base64url: the URL-safe alphabet, no padding.",
+        tests=("tests/core/test_base64url.py::test_what_was_encoded_is_decoded",),
+    ),
+    Requirement(
+        id="JWS-NO-PADDING",
+        section="RFC 7515 s2",
+        text="No trailing =, line breaks, whitespace or other additional characters.",
+        tests=("tests/core/test_base64url.py::test_padding_whitespace_and_foreign_letters_are_refused_everywhere",),
+    ),
+    Requirement(
+        id="JWS-UNIQUE-MEMBERS",
+        section="RFC 7515 s4",
+        text="Header parameter names are unique (here: every JSON object's).",
+        tests=(
+            "tests/core/test_jsontext.py::test_a_member_named_twice_is_refused_at_any_level",
+            "tests/verify/test_header.py::test_a_header_that_is_no_strict_json_object_is_refused",
+        ),
+    ),
+    Requirement(
+        id="JWS-CRIT",
+        section="RFC 7515 s4.1.11",
+        text="A crit that is empty, names standard parameters, or is not understood makes the JWS invalid.",
+        tests=("tests/verify/test_header.py::test_a_header_with_any_other_member_is_refused",),
+    ),
+    Requirement(
+        id="JWS-B64",
+        section="RFC 7797 s6",
+        text="The b64 extension is not silently accepted where it is not supported.",
+        tests=("tests/verify/test_header.py::test_a_header_with_any_other_member_is_refused",),
+    ),
+    Requirement(
+        id="JWS-NONE",
+        section="RFC 7518 s3.6",
+        text="An unsecured JWS is not accepted.",
+        tests=("tests/verify/test_header.py::test_an_algorithm_that_is_not_on_the_list_is_refused",),
+    ),
+    Requirement(
+        id="ES256-LENGTH",
+        section="RFC 7518 s3.4",
+        text="An ES256 signature is R and S, 32 octets each; any other length fails.",
+        tests=(
+            "tests/core/test_signatures.py::test_es256_signatures_of_another_length_or_form_are_refused",
+            "tests/verify/test_jose_attacks.py::test_malleable_and_psychic_signatures_on_a_token",
+        ),
+    ),
+    Requirement(
+        id="JWK-SET",
+        section="RFC 7517 s5",
+        text="A JWK Set is an object with an array named keys.",
+        tests=("tests/core/test_keyset.py::test_a_rendered_key_set_is_read_back_and_holds_no_private_member",),
+    ),
+    Requirement(
+        id="JWK-UNKNOWN-IGNORED",
+        section="RFC 7517 s5",
+        text="Keys of an unknown kty, with missing members or out of the supported range are ignored.",
+        tests=("tests/core/test_keyset.py::test_keys_of_kinds_that_are_not_in_use_are_passed_over",),
+    ),
+    Requirement(
+        id="JWK-USE",
+        section="RFC 7517 s4.2, s4.3",
+        text="A key is used as its use and key_ops say.",
+        tests=("tests/core/test_keyset.py::test_a_key_that_is_not_for_our_signatures_is_passed_over",),
+    ),
+    Requirement(
+        id="JWK-UNIQUE-KID",
+        section="RFC 7517 s4.5",
+        text="Different keys of a set have different kid values.",
+        tests=("tests/core/test_keyset.py::test_a_kid_or_a_key_that_stands_twice_is_refused",),
+    ),
+    Requirement(
+        id="JWK-NO-PRIVATE",
+        section="RFC 7517 s9.2",
+        text="Private and symmetric key material is never disclosed in a public set.",
+        tests=(
+            "tests/core/test_keyset_refusals.py::test_a_private_member_in_a_public_set_is_refused_even_on_a_key_that_is_not_used",
+        ),
+    ),
+    Requirement(
+        id="JWK-THUMBPRINT",
+        section="RFC 7638 s3",
+        text="The thumbprint is SHA-256 over the required members in lexicographic order.",
+        tests=("tests/core/test_keyset.py::test_the_thumbprint_is_the_one_of_rfc_7638",),
+    ),
+    Requirement(
+        id="JWT-EXP",
+        section="RFC 7519 s4.1.4",
+        text="On or after its exp a token is not accepted; small leeway.",
+        tests=("tests/verify/test_time.py::test_a_token_is_expired_from_its_exp_on_with_leeway_for_clocks",),
+    ),
+    Requirement(
+        id="JWT-NBF",
+        section="RFC 7519 s4.1.5",
+        text="Before its nbf a token is not accepted; small leeway.",
+        tests=("tests/verify/test_time.py::test_a_token_from_the_future_is_refused_with_leeway_for_clocks",),
+    ),
+    Requirement(
+        id="JWT-NUMERICDATE",
+        section="RFC 7519 s4.1.4, s4.1.5, s4.1.6",
+        text="exp, nbf and iat are numbers (here: integers).",
+        tests=("tests/verify/test_claims.py::test_a_time_that_is_no_whole_number_of_seconds_is_refused",),
+    ),
+    Requirement(
+        id="JWT-UNKNOWN-CLAIMS",
+        section="RFC 7519 s4",
+        text="Claims that are not understood are ignored.",
+        tests=("tests/verify/test_accepted.py::test_claims_that_the_profile_does_not_name_are_ignored",),
+    ),
+    Requirement(
+        id="JWT-BCP-ALG-LIST",
+        section="RFC 8725 s3.1",
+        text="Only algorithms on the caller's list are used; anything else is rejected.",
+        tests=("tests/verify/test_header.py::test_an_algorithm_that_is_not_on_the_list_is_refused",),
+    ),
+    Requirement(
+        id="JWT-BCP-ONE-ALG",
+        section="RFC 8725 s3.1",
+        text="A key is used with exactly one algorithm.",
+        tests=(
+            "tests/core/test_keyset_refusals.py::test_a_key_of_another_kind_than_its_algorithm_is_refused",
+            "tests/verify/test_header.py::test_a_listed_algorithm_that_is_not_the_one_of_the_key_is_refused",
+        ),
+    ),
+    Requirement(
+        id="JWT-BCP-MIXED-KEYS",
+        section="RFC 8725 s2.1, s3.1",
+        text="A public key set holds no symmetric keys, so no public key is ever a shared secret.",
+        tests=("tests/core/test_keyset_refusals.py::test_a_symmetric_key_in_a_public_set_is_refused",),
+    ),
+    Requirement(
+        id="JWT-BCP-VALIDATE-ALL",
+        section="RFC 8725 s3.3",
+        text="Every check is made, and the whole token rejected when any fails.",
+        tests=("tests/verify/test_first_failure.py::test_of_any_two_faults_the_earlier_one_decides",),
+    ),
+    Requirement(
+        id="JWT-BCP-ENCODING",
+        section="RFC 8725 s3.7",
+        text="UTF-8 only, for header and claims.",
+        tests=(
+            "tests/core/test_jsontext.py::test_a_lone_surrogate_is_refused_wherever_it_stands",
+            "tests/verify/test_claims.py::test_a_payload_that_is_no_strict_json_object_is_refused",
+        ),
+    ),
+    Requirement(
+        id="JWT-BCP-ISS",
+        section="RFC 8725 s3.8",
+        text="The keys used belong to the issuer; iss is compared exactly.",
+        tests=(
+            "tests/verify/test_claims.py::test_a_claim_that_must_be_text_and_is_not_is_refused",
+            "tests/verify/test_claims.py::test_a_token_that_names_another_issuer_is_refused_before_any_key_is_sought",
+        ),
+    ),
+    Requirement(
+        id="JWT-BCP-AUD",
+        section="RFC 8725 s3.9",
+        text="A token for another audience is rejected.",
+        tests=("tests/verify/test_claims.py::test_a_token_for_another_audience_is_refused",),
+    ),
+    Requirement(
+        id="JWT-BCP-KID",
+        section="RFC 8725 s3.10",
+        text="Received kid values are looked up, never interpreted.",
+        tests=("tests/verify/test_header.py::test_a_kid_that_names_no_key_of_the_issuer_is_refused",),
+    ),
+    Requirement(
+        id="JWT-BCP-HEADER-KEYS",
+        section="RFC 8725 s3.10",
+        text="jku, x5u and keys in the header are not trusted, nothing is fetched.",
+        tests=(
+            "tests/verify/test_header.py::test_a_header_with_any_other_member_is_refused",
+            "tests/verify/test_jose_attacks.py::test_a_key_that_the_token_brings_along_is_never_used",
+        ),
+    ),
+    Requirement(
+        id="JWT-BCP-TYP",
+        section="RFC 8725 s3.11, s3.12",
+        text="Explicit typing: a token of another kind is rejected.",
+        tests=("tests/verify/test_header.py::test_a_token_of_another_kind_is_refused_by_its_type",),
+    ),
+    Requirement(
+        id="JWT-BCP-FORMAT",
+        section="RFC 7519 s1",
+        text="A JWT is always in the compact form; the JSON serialisation is none.",
+        tests=(
+            "tests/core/test_jws.py::test_text_that_is_no_compact_jws_is_refused",
+            "tests/verify/test_jose_attacks.py::test_only_the_compact_form_without_any_ornament_is_a_token",
+        ),
+    ),
+    Requirement(
+        id="RFC9068-TYP",
+        section="RFC 9068 s2.1, s4",
+        text="typ is at+jwt or application/at+jwt; any other value is rejected.",
+        tests=(
+            "tests/verify/test_accepted.py::test_both_spellings_of_the_type_are_accepted_in_any_case",
+            "tests/verify/test_header.py::test_a_token_of_another_kind_is_refused_by_its_type",
+        ),
+    ),
+    Requirement(
+        id="RFC9068-RS256",
+        section="RFC 9068 s2.1",
+        text="RS256 is among the supported algorithms.",
+        tests=("tests/verify/test_accepted.py::test_a_token_under_either_algorithm_is_accepted",),
+    ),
+    Requirement(
+        id="RFC9068-REQUIRED",
+        section="RFC 9068 s2.2",
+        text="iss, exp, aud, sub, client_id, iat, jti are required.",
+        tests=("tests/verify/test_claims.py::test_a_token_without_a_required_claim_is_refused",),
+    ),
+    Requirement(
+        id="RFC9068-ISS",
+        section="RFC 9068 s4",
+        text="iss matches exactly the identifier of a trusted authorization server.",
+        tests=(
+            "tests/verify/test_claims.py::test_a_token_that_names_another_issuer_is_refused_before_any_key_is_sought",
+        ),
+    ),
+    Requirement(
+        id="RFC9068-AUD",
+        section="RFC 9068 s4",
+        text="aud names the resource itself, or the token is rejected.",
+        tests=(
+            "tests/verify/test_claims.py::test_a_token_without_a_required_claim_is_refused",
+            "tests/verify/test_claims.py::test_a_token_for_another_audience_is_refused",
+        ),
+    ),
+    Requirement(
+        id="SCOPE-SYNTAX",
+        section="RFC 6749 s3.3",
+        text="scope-tokens of printable ASCII without quotation mark and backslash, single spaces between.",
+        tests=(
+            "tests/core/test_scope.py::test_exactly_the_characters_of_rfc_6749_stand_in_a_scope_token",
+            "tests/core/test_scope.py::test_text_that_is_no_scope_is_refused",
+            "tests/verify/test_claims.py::test_a_scope_that_is_none_is_refused",
+        ),
+    ),
+    Requirement(
+        id="SCOPE-CASE-SENSITIVE",
+        section="RFC 6749 s3.3",
+        text="Scopes are case-sensitive strings.",
+        tests=("tests/core/test_scope.py::test_scopes_of_different_spelling_are_different",),
+    ),
+    Requirement(
+        id="OAUTH-ERROR-CHARS",
+        section="RFC 6749 s5.2",
+        text="error_description has no characters outside %x20-21, %x23-5B, %x5D-7E.",
+        tests=("tests/core/test_errors.py::test_a_description_holds_only_what_an_error_description_may_hold",),
+    ),
+    Requirement(
+        id="BEARER-INSUFFICIENT-SCOPE",
+        section="RFC 6750 s3.1",
+        text="A request that needs more than the token grants is denied with insufficient_scope.",
+        tests=("tests/verify/test_accepted.py::test_a_call_beyond_the_scope_is_denied",),
+    ),
+    Requirement(
+        id="CNF-ONE-METHOD",
+        section="RFC 7800 s3.1",
+        text="cnf represents a single proof-of-possession key.",
+        tests=("tests/verify/test_claims.py::test_a_confirmation_that_is_not_exactly_one_thumbprint_is_refused",),
+    ),
+    Requirement(
+        id="CNF-PROOF",
+        section="RFC 9449 s7.1, RFC 8705 s3",
+        text="A bound token is not accepted without the proof of its key.",
+        tests=("tests/verify/test_claims.py::test_a_bound_token_is_refused_as_no_proof_can_be_checked",),
+    ),
+    Requirement(
+        id="TE-ACT-OBJECT",
+        section="RFC 8693 s4.1",
+        text="act is a JSON object whose members identify the actor.",
+        tests=("tests/verify/test_act.py::test_an_act_that_is_no_object_with_a_sub_is_refused",),
+    ),
+    Requirement(
+        id="TE-ACT-MEMBERS",
+        section="RFC 8693 s4.1",
+        text="Claims that are no identity (exp, nbf, aud) have no place in act.",
+        tests=("tests/verify/test_act.py::test_an_act_with_any_other_member_is_refused_at_every_level",),
+    ),
+    Requirement(
+        id="TE-ACT-NESTED",
+        section="RFC 8693 s4.1",
+        text="The outermost act is the current actor, nested ones are prior actors.",
+        tests=(
+            "tests/core/test_chain_laws.py::test_rendered_actors_are_read_back",
+            "tests/verify/test_act.py::test_actors_that_are_not_exactly_those_of_the_chain_are_refused",
+        ),
+    ),
+    Requirement(
+        id="TE-TOP-LEVEL",
+        section="RFC 8693 s4.1",
+        text="Access is decided by the top-level claims and the current actor; prior actors never add to it.",
+        tests=("tests/verify/test_leaf.py::test_a_token_with_another_scope_than_its_hop_is_refused",),
+    ),
+    Requirement(
+        id="TE-SUBJECT-KEPT",
+        section="RFC 8693 s1.1",
+        text="Under delegation sub stays the user, whoever acts.",
+        tests=("tests/verify/test_chain_structure.py::test_a_token_for_another_user_than_the_root_is_refused",),
+    ),
+    Requirement(
+        id="TE-SCOPE-CLAIM",
+        section="RFC 8693 s4.2",
+        text="The scope claim is one string of space-separated scopes.",
+        tests=("tests/verify/test_claims.py::test_a_scope_that_is_none_is_refused",),
+    ),
+    Requirement(
+        id="TE-CLIENT-ID",
+        section="RFC 8693 s4.3",
+        text="client_id is the client that requested the token.",
+        tests=("tests/verify/test_leaf.py::test_a_token_issued_to_another_client_than_its_actor_is_refused",),
+    ),
+    Requirement(
+        id="URI-ABSOLUTE",
+        section="RFC 3986 s4.3, RFC 8707 s2",
+        text="A resource is an absolute URI.",
+        tests=(
+            "tests/core/test_resource_uri.py::test_an_absolute_uri_is_a_resource",
+            "tests/core/test_resource_uri.py::test_text_that_is_no_absolute_uri_without_fragment_is_no_resource",
+            "tests/verify/test_chain_shape.py::test_resources_that_are_no_list_of_different_absolute_uris_are_refused",
+        ),
+    ),
+    Requirement(
+        id="URI-NO-FRAGMENT",
+        section="RFC 8707 s2",
+        text="A resource has no fragment.",
+        tests=(
+            "tests/core/test_resource_uri.py::test_text_that_is_no_absolute_uri_without_fragment_is_no_resource",
+            "tests/verify/test_chain_shape.py::test_resources_that_are_no_list_of_different_absolute_uris_are_refused",
+        ),
+    ),
+    Requirement(
+        id="OAUTH-POST",
+        section="RFC 6749 s3.2",
+        text="The token endpoint is used with POST.",
+        tests=("tests/server/test_errors.py::test_only_post_is_allowed_at_the_endpoints",),
+    ),
+    Requirement(
+        id="OAUTH-FORM",
+        section="RFC 6749 App. B",
+        text="Parameters come as application/x-www-form-urlencoded in UTF-8.",
+        tests=(
+            "tests/server/test_form.py::test_a_form_is_decoded",
+            "tests/server/test_form.py::test_another_media_type_is_refused_before_the_client_is_asked",
+        ),
+    ),
+    Requirement(
+        id="OAUTH-EMPTY",
+        section="RFC 6749 s3.2",
+        text="A parameter without a value is treated as if it was left out.",
+        tests=(
+            "tests/server/test_form.py::test_a_form_is_decoded",
+            "tests/server/test_token.py::test_a_refusal_is_a_400_that_names_its_reason_and_its_record",
+        ),
+    ),
+    Requirement(
+        id="OAUTH-UNKNOWN",
+        section="RFC 6749 s3.2",
+        text="Unrecognised parameters are ignored.",
+        tests=("tests/server/test_token.py::test_unknown_parameters_are_ignored",),
+    ),
+    Requirement(
+        id="OAUTH-ONCE",
+        section="RFC 6749 s3.2",
+        text="Parameters are not included more than once.",
+        tests=(
+            "tests/server/test_token.py::test_a_refusal_is_a_400_that_names_its_reason_and_its_record",
+            "tests/server/test_introspect.py::test_a_form_without_one_token_is_refused",
+            "tests/server/test_revoke.py::test_a_form_without_one_token_is_refused",
+        ),
+    ),
+    Requirement(
+        id="OAUTH-CLIENT-AUTH",
+        section="RFC 6749 s3.2.1",
+        text="Clients that were issued credentials authenticate.",
+        tests=(
+            "tests/server/test_client_auth.py::test_every_failed_authentication_gets_the_same_answer",
+            "tests/server/test_client_auth.py::test_registered_clients_authenticate_the_way_they_are_registered",
+        ),
+    ),
+    Requirement(
+        id="OAUTH-ONE-METHOD",
+        section="RFC 6749 s2.3",
+        text="Not more than one authentication method in a request.",
+        tests=(
+            "tests/server/test_client_auth.py::test_two_ways_at_once_are_refused",
+            "tests/server/test_client_auth.py::test_two_authorization_headers_are_refused",
+        ),
+    ),
+    Requirement(
+        id="OAUTH-BASIC",
+        section="RFC 6749 s2.3.1",
+        text="HTTP Basic is supported, its parts form-encoded.",
+        tests=("tests/server/test_client_auth.py::test_basic_is_understood_form_encoded_and_raw",),
+    ),
+    Requirement(
+        id="OAUTH-NO-QUERY",
+        section="RFC 6749 s2.3.1",
+        text="Credentials are not included in the request URI.",
+        tests=("tests/server/test_form.py::test_anything_in_the_query_is_refused",),
+    ),
+    Requirement(
+        id="OAUTH-INVALID-CLIENT",
+        section="RFC 6749 s5.2",
+        text="A failed Authorization header is answered 401 with WWW-Authenticate.",
+        tests=("tests/server/test_client_auth.py::test_every_failed_authentication_gets_the_same_answer",),
+    ),
+    Requirement(
+        id="OAUTH-ERROR",
+        section="RFC 6749 s5.2",
+        text="Errors are 400 and JSON with error.",
+        tests=("tests/server/test_token.py::test_a_refusal_is_a_400_that_names_its_reason_and_its_record",),
+    ),
+    Requirement(
+        id="OAUTH-NO-STORE",
+        section="RFC 6749 s5.1",
+        text="Cache-Control: no-store and Pragma: no-cache on every answer that carries a token.",
+        tests=("tests/server/test_journey.py::test_the_answer_has_every_member_of_rfc_8693_and_no_refresh_token",),
+    ),
+    Requirement(
+        id="TE-HTTP-RESPONSE",
+        section="RFC 8693 s2.2.1",
+        text="access_token, issued_token_type and token_type are in every answer.",
+        tests=("tests/server/test_journey.py::test_the_answer_has_every_member_of_rfc_8693_and_no_refresh_token",),
+    ),
+    Requirement(
+        id="TE-HTTP-INVALID-REQUEST",
+        section="RFC 8693 s2.2.2",
+        text="A request or token that is not acceptable is answered invalid_request.",
+        tests=("tests/server/test_token.py::test_a_refusal_is_a_400_that_names_its_reason_and_its_record",),
+    ),
+    Requirement(
+        id="TE-HTTP-TARGETS",
+        section="RFC 8693 s2.1",
+        text="resource and audience may repeat and be used together.",
+        tests=("tests/server/test_token.py::test_targets_may_repeat_and_be_mixed",),
+    ),
+    Requirement(
+        id="META-PATH",
+        section="RFC 8414 s3.1",
+        text="The well-known path is inserted between the issuer's host and path.",
+        tests=("tests/server/test_discovery.py::test_the_metadata_is_where_clients_look_and_its_endpoints_are_there",),
+    ),
+    Requirement(
+        id="META-ISSUER",
+        section="RFC 8414 s3.3",
+        text="issuer is identical to the issuer identifier that the URL was made of.",
+        tests=("tests/server/test_discovery.py::test_the_metadata_is_where_clients_look_and_its_endpoints_are_there",),
+    ),
+    Requirement(
+        id="META-MEMBERS",
+        section="RFC 8414 s2",
+        text="The required members are there, and every URL is one.",
+        tests=("tests/server/test_discovery.py::test_the_metadata_says_all_that_is_there_and_nothing_else",),
+    ),
+    Requirement(
+        id="META-JSON",
+        section="RFC 8414 s3.2",
+        text="200 with a JSON object of type application/json.",
+        tests=("tests/server/test_discovery.py::test_the_metadata_says_all_that_is_there_and_nothing_else",),
+    ),
+    Requirement(
+        id="INTROSPECT-TOKEN",
+        section="RFC 7662 s2.1",
+        text="token is required, in a form that is posted.",
+        tests=("tests/server/test_introspect.py::test_a_form_without_one_token_is_refused",),
+    ),
+    Requirement(
+        id="INTROSPECT-AUTH",
+        section="RFC 7662 s2.1, s2.3",
+        text="The caller is authorised; else 401.",
+        tests=("tests/server/test_introspect.py::test_an_unauthenticated_caller_gets_401_whatever_the_token",),
+    ),
+    Requirement(
+        id="INTROSPECT-HINT",
+        section="RFC 7662 s2.1",
+        text="A token that the hint does not help to find is found all the same.",
+        tests=("tests/server/test_introspect.py::test_a_hint_changes_nothing",),
+    ),
+    Requirement(
+        id="INTROSPECT-INACTIVE",
+        section="RFC 7662 s2.2",
+        text="A token that is inactive, or not the caller's business, is answered 200 and only active: false.",
+        tests=("tests/server/test_introspect.py::test_everybody_else_and_every_other_token_gets_exactly_inactive",),
+    ),
+    Requirement(
+        id="INTROSPECT-CHECKS",
+        section="RFC 7662 s4",
+        text="Expiry, signature and revocation are all checked.",
+        tests=(
+            "tests/server/test_introspect.py::test_an_expired_token_is_inactive",
+            "tests/server/test_introspect.py::test_everybody_else_and_every_other_token_gets_exactly_inactive",
+            "tests/server/test_journey.py::test_a_delegation_is_started_handed_on_picked_up_narrowed_looked_at_and_revoked",
+        ),
+    ),
+    Requirement(
+        id="REVOKE-AUTH",
+        section="RFC 7009 s2.1",
+        text="The client's credentials are verified first.",
+        tests=("tests/server/test_revoke.py::test_an_unauthenticated_caller_revokes_nothing",),
+    ),
+    Requirement(
+        id="REVOKE-OWN",
+        section="RFC 7009 s2.1",
+        text="A token that was not issued to the client is refused, and it is told so.",
+        tests=("tests/server/test_revoke.py::test_an_agent_below_may_not_revoke_what_stands_above",),
+    ),
+    Requirement(
+        id="REVOKE-UNKNOWN",
+        section="RFC 7009 s2.2",
+        text="An invalid token is answered 200.",
+        tests=("tests/server/test_revoke.py::test_a_token_that_is_none_of_ours_is_answered_like_success",),
+    ),
+    Requirement(
+        id="REVOKE-DONE",
+        section="RFC 7009 s2.1",
+        text="The token is invalidated at once and cannot be used again after the revocation.",
+        tests=("tests/server/test_revoke.py::test_the_delegator_revokes_what_it_handed_on",),
+    ),
+    Requirement(
+        id="REVOKE-503",
+        section="RFC 7009 s2.2.1",
+        text="503 says that the token still exists, with Retry-After.",
+        tests=(
+            "tests/server/test_errors.py::test_trouble_of_ours_is_503_everywhere_issues_nothing_and_is_logged_without_values",
+        ),
+    ),
+    Requirement(
+        id="HTTP-ALLOW",
+        section="RFC 9110 s15.5.6",
+        text="405 names the allowed methods in Allow.",
+        tests=(
+            "tests/server/test_errors.py::test_only_post_is_allowed_at_the_endpoints",
+            "tests/server/test_errors.py::test_documents_are_only_read",
+        ),
+    ),
+    Requirement(
+        id="HTTP-CHALLENGE",
+        section="RFC 9110 s15.5.2",
+        text="401 carries a challenge in WWW-Authenticate.",
+        tests=("tests/server/test_client_auth.py::test_every_failed_authentication_gets_the_same_answer",),
+    ),
+)

@@ -1,0 +1,409 @@
+"""What every `ports.Store` promises. The test module of an adapter subclasses each class and gives `store_factory`.
+
+Every refusal has its control: the same call with the one thing at fault undone is accepted. Longer than other files:
+it is the contract, and is read from top to bottom when an adapter is written.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
+
+import pytest
+
+from tokensvc.core.jsontext import JsonValue
+from tokensvc.core.revocation import Revocable, Revocation, RevocationKind
+from tokensvc.errors import Unavailable
+from tokensvc.ports import Committed, OneTimeValue, Outcome, Record, Store
+
+StoreFactory = Callable[[], Store]
+"""Makes a store that is not open yet. Each call of one factory may give another, empty store."""
+
+NOW = 1_800_000_000
+ODD_TEXTS = (
+    "",
+    " ",
+    "'; DROP TABLE claims; --",
+    '"%_?\\',
+    "a\x00b",
+    "a\x00c",
+    "\n\t\x1f\x7f",
+    "é",
+    "e\u0301",
+    "ﬁ ß İ",
+    "\u200b\u202e",
+    "\ufeff\ufffe\uffff",
+    "\U0001f511" * 300,
+    "A",
+    "a",
+    "1",
+    "01",
+    "1.0",
+    "x" * 20_000,
+)
+
+
+def record(record_id: str, *, at: int = NOW, **changes: object) -> Record:
+    plain = Record(
+        id=record_id, at=at, outcome=Outcome.GRANTED, client_id="agent-1", reason=None, lineage=None, inputs={}
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type] # each test names fields of Record
+
+
+def claim(value: str, *, until: int = NOW + 60) -> OneTimeValue:
+    return OneTimeValue(value=value, until=until)
+
+
+def entry(jti: str) -> Revocable:
+    return Revocable(kind=RevocationKind.ENTRY, id=jti, iat=NOW)
+
+
+def revocation(
+    name: str, kind: RevocationKind = RevocationKind.ENTRY, *, not_before: int | None = None, until: int | None = None
+) -> Revocation:
+    return Revocation(kind=kind, id=name, not_before=not_before, until=until)
+
+
+async def commit(
+    store: Store, record_id: str, *values: str, unless: Iterable[Revocable] = (), now: int = NOW
+) -> Committed:
+    claims = tuple(claim(value, until=now + 60) for value in values)
+    return await store.commit(claims=claims, unless_revoked=tuple(unless), record=record(record_id), now=now)
+
+
+async def revoke(store: Store, record_id: str, *revocations: Revocation) -> None:
+    await store.revoke(revocations=revocations, record=record(record_id, outcome=Outcome.REVOKED))
+
+
+class _WithStore:
+    @pytest.fixture
+    async def store(self, store_factory: StoreFactory) -> AsyncIterator[Store]:
+        store = store_factory()
+        await store.open()
+        yield store
+        await store.close()
+
+
+class ClaimsConformance(_WithStore):
+    async def test_a_value_can_be_claimed_once(self, store: Store) -> None:
+        assert await commit(store, "r1", "jti-1") is Committed.STORED
+        assert await commit(store, "r2", "jti-1") is Committed.REPLAYED
+        assert await commit(store, "r3", "jti-2") is Committed.STORED
+
+    async def test_nothing_to_claim_is_stored(self, store: Store) -> None:
+        assert await commit(store, "r1") is Committed.STORED
+        assert await store.find("r1") is not None
+
+    async def test_one_replayed_value_leaves_nothing_of_the_commit(self, store: Store) -> None:
+        await commit(store, "r1", "old")
+
+        assert await commit(store, "r2", "new-1", "old", "new-2") is Committed.REPLAYED
+
+        assert await store.find("r2") is None
+        assert await commit(store, "r2", "new-1", "new-2") is Committed.STORED
+        assert await store.find("r2") is not None
+
+    async def test_a_value_named_twice_in_one_commit_is_replayed(self, store: Store) -> None:
+        assert await commit(store, "r1", "twice", "twice") is Committed.REPLAYED
+        assert await commit(store, "r1", "twice") is Committed.STORED
+
+    async def test_hundreds_of_racing_commits_of_one_value_store_exactly_one(self, store: Store) -> None:
+        answers = await asyncio.gather(*(commit(store, f"r{n}", "wanted", f"own-{n}") for n in range(400)))
+
+        assert sorted(answers) == [Committed.REPLAYED] * 399 + [Committed.STORED]
+        found = [n for n in range(400) if await store.find(f"r{n}") is not None]
+        assert found == [answers.index(Committed.STORED)]
+
+    async def test_racing_commits_of_overlapping_values_never_share_one(self, store: Store) -> None:
+        async def pair(n: int) -> set[str] | None:
+            values = (f"v{n}", f"v{n + 1}")
+            return set(values) if await commit(store, f"r{n}", *values) is Committed.STORED else None
+
+        won = [values for values in await asyncio.gather(*(pair(n) for n in range(200))) if values]
+
+        assert len(won) >= 2
+        assert len(set().union(*won)) == 2 * len(won)
+
+    async def test_a_claim_is_remembered_until_its_time_and_forgotten_after(self, store: Store) -> None:
+        await store.commit(claims=(claim("v", until=NOW + 10),), unless_revoked=(), record=record("r1"), now=NOW)
+
+        assert await commit(store, "r2", "v", now=NOW + 9) is Committed.REPLAYED
+        assert await commit(store, "r3", "v", now=NOW + 10) is Committed.REPLAYED
+        assert await commit(store, "r4", "v", now=NOW + 11) is Committed.STORED
+        assert await commit(store, "r5", "v", now=NOW + 12) is Committed.REPLAYED
+
+    async def test_thousands_of_expired_claims_do_not_take_living_ones_with_them(self, store: Store) -> None:
+        old = tuple(claim(f"old-{n}", until=NOW + n % 2) for n in range(3000))
+        living = (claim("living", until=NOW + 500),)
+        await store.commit(claims=old + living, unless_revoked=(), record=record("r0"), now=NOW)
+
+        for n in range(5):
+            assert await commit(store, f"r{n + 1}", f"new-{n}", now=NOW + 100 + n) is Committed.STORED
+
+        assert await commit(store, "rx", "living", now=NOW + 500) is Committed.REPLAYED
+        assert await commit(store, "ry", *(f"old-{n}" for n in range(3000)), now=NOW + 500) is Committed.STORED
+
+    async def test_odd_texts_are_told_apart(self, store: Store) -> None:
+        for n, text in enumerate(ODD_TEXTS):
+            assert await commit(store, f"r{n}", text) is Committed.STORED
+        for n, text in enumerate(ODD_TEXTS):
+            assert await commit(store, f"again-{n}", text) is Committed.REPLAYED
+
+    async def test_values_that_no_store_holds_are_refused_and_disturb_nobody(self, store: Store) -> None:
+        answers = await asyncio.gather(
+            commit(store, "r1", "good"),
+            commit(store, "r2", "lone \ud800 surrogate"),
+            store.commit(claims=(claim("huge", until=2**63),), unless_revoked=(), record=record("r3"), now=NOW),
+            store.commit(claims=(claim("large", until=2**63 - 1),), unless_revoked=(), record=record("r4"), now=NOW),
+            return_exceptions=True,
+        )
+
+        assert answers[0] is Committed.STORED
+        assert isinstance(answers[1], ValueError)
+        assert isinstance(answers[2], ValueError)
+        assert answers[3] is Committed.STORED
+
+
+class RevocationsConformance(_WithStore):
+    async def test_a_commit_under_a_revoked_entry_stores_nothing(self, store: Store) -> None:
+        await revoke(store, "r1", revocation("hop-2"))
+
+        chain = [entry("root"), entry("hop-1"), entry("hop-2")]
+        assert await commit(store, "r2", "jti", unless=chain) is Committed.REVOKED
+
+        assert await store.find("r2") is None
+        assert await commit(store, "r2", "jti", unless=chain[:2]) is Committed.STORED
+
+    async def test_revoked_is_answered_before_replayed(self, store: Store) -> None:
+        await commit(store, "r1", "jti")
+        await revoke(store, "r2", revocation("root"))
+
+        assert await commit(store, "r3", "jti", unless=[entry("root")]) is Committed.REVOKED
+        assert await commit(store, "r3", "jti", unless=[entry("other")]) is Committed.REPLAYED
+
+    async def test_is_revoked_sees_every_revocation_that_was_acknowledged(self, store: Store) -> None:
+        assert not await store.is_revoked(())
+        assert not await store.is_revoked((entry("a"), entry("b")))
+        await revoke(store, "r1", revocation("b"), revocation("c"))
+        assert await store.is_revoked((entry("a"), entry("b")))
+        assert await store.is_revoked((entry("c"),))
+        assert not await store.is_revoked((entry("a"),))
+
+    async def test_kinds_do_not_hit_each_other(self, store: Store) -> None:
+        for kind in RevocationKind:
+            await revoke(store, f"r-{kind}", revocation(f"only-{kind}", kind))
+        for kind in RevocationKind:
+            for other in RevocationKind:
+                hit = await store.is_revoked((Revocable(kind=kind, id=f"only-{other}", iat=NOW),))
+                assert hit is (kind is other)
+
+    async def test_what_was_issued_after_the_not_before_lives(self, store: Store) -> None:
+        await revoke(store, "r1", revocation("alice", RevocationKind.USER, not_before=NOW))
+        for iat, dead in ((NOW - 1, True), (NOW, True), (NOW + 1, False)):
+            assert await store.is_revoked((Revocable(kind=RevocationKind.USER, id="alice", iat=iat),)) is dead
+
+    @pytest.mark.parametrize("in_one_call", [True, False])
+    @pytest.mark.parametrize(
+        ("first", "second", "dead_up_to"),
+        [(NOW, NOW + 5, NOW + 5), (NOW + 5, NOW, NOW + 5), (NOW, None, None), (None, NOW, None)],
+    )
+    async def test_the_stronger_not_before_stays(
+        self, store: Store, in_one_call: bool, first: int | None, second: int | None, dead_up_to: int | None
+    ) -> None:
+        pair = [revocation("alice", RevocationKind.USER, not_before=when) for when in (first, second)]
+        if in_one_call:
+            await revoke(store, "r1", *pair)
+        else:
+            await revoke(store, "r1", pair[0])
+            await revoke(store, "r2", pair[1])
+
+        for iat in (NOW - 1, NOW, NOW + 5, NOW + 6):
+            hit = await store.is_revoked((Revocable(kind=RevocationKind.USER, id="alice", iat=iat),))
+            assert hit is (dead_up_to is None or iat <= dead_up_to)
+
+    @pytest.mark.parametrize(
+        ("first", "second"), [(NOW + 1, NOW + 900), (NOW + 900, NOW + 1), (NOW + 1, None), (None, NOW + 1)]
+    )
+    async def test_the_later_until_stays(self, store: Store, first: int | None, second: int | None) -> None:
+        await revoke(store, "r1", revocation("root", until=first))
+        await revoke(store, "r2", revocation("root", until=second))
+
+        # Far more commits than any store needs to forget what it may forget.
+        for n in range(20):
+            await commit(store, f"c{n}", *(f"v{n}-{m}" for m in range(100)), now=NOW + 800)
+
+        assert await store.is_revoked((entry("root"),))
+
+    async def test_a_revocation_without_until_is_never_forgotten(self, store: Store) -> None:
+        await revoke(store, "r1", revocation("for-ever"), *(revocation(f"old-{n}", until=NOW) for n in range(1500)))
+        for n in range(20):
+            await commit(store, f"c{n}", *(f"v{n}-{m}" for m in range(100)), now=2**40 + n)
+        assert await store.is_revoked((entry("for-ever"),))
+
+    async def test_the_same_revocation_again_adds_only_its_record(self, store: Store) -> None:
+        await revoke(store, "r1", revocation("root"))
+        await revoke(store, "r2", revocation("root"))
+        assert await store.is_revoked((entry("root"),))
+        assert await store.find("r1") is not None
+        assert await store.find("r2") is not None
+
+    async def test_no_commit_is_stored_after_revoke_returned(self, store: Store) -> None:
+        revoked, under_way = asyncio.Event(), asyncio.Event()
+        answers: list[tuple[bool, Committed]] = []
+
+        async def issue(n: int) -> None:
+            for m in range(1000):
+                asked_after = revoked.is_set()
+                answer = await commit(store, f"i{n}-{m}", f"jti-{n}-{m}", unless=[entry("other"), entry("root")])
+                answers.append((asked_after, answer))
+                if len(answers) == 100:
+                    under_way.set()
+                if asked_after:
+                    break
+                await asyncio.sleep(0)
+
+        async def stop() -> None:
+            await under_way.wait()
+            await revoke(store, "stop", revocation("root"))
+            revoked.set()
+
+        await asyncio.gather(stop(), *(issue(n) for n in range(20)))
+
+        assert [answer for asked_after, answer in answers if asked_after] == [Committed.REVOKED] * 20
+        assert [answer for _, answer in answers].count(Committed.STORED) >= 100
+        assert await commit(store, "control", "jti", unless=[entry("other")]) is Committed.STORED
+
+    async def test_odd_texts_are_told_apart(self, store: Store) -> None:
+        for n, text in enumerate(ODD_TEXTS):
+            assert not await store.is_revoked((entry(text),))
+            await revoke(store, f"r{n}", revocation(text))
+            assert await store.is_revoked((entry(text),))
+
+    async def test_values_that_no_store_holds_are_refused(self, store: Store) -> None:
+        for bad in (revocation("\udfff"), revocation("x", not_before=-(2**63) - 1), revocation("x", until=2**64)):
+            with pytest.raises(ValueError, match=r"surrogate|64 bits"):
+                await revoke(store, "r1", revocation("good"), bad)
+        assert not await store.is_revoked((entry("good"), entry("x")))
+        await revoke(store, "r1", revocation("good"), revocation("x", not_before=-(2**63), until=2**63 - 1))
+        assert await store.is_revoked((entry("good"),))
+
+
+class RecordsConformance(_WithStore):
+    @pytest.mark.parametrize("outcome", list(Outcome))
+    async def test_a_record_is_found_as_it_was_stored(self, store: Store, outcome: Outcome) -> None:
+        inputs: dict[str, JsonValue] = {
+            "scope": ["a", "b"],
+            "ünï\x00": {"deep": [None, True, False, -1, 2**53 - 1, 0.5, "\U0001f511\u2028"], "": {}},
+        }
+        kept = record("id-1", outcome=outcome, client_id="ägent", reason="revoked", lineage="root", inputs=inputs)
+        await store.append(kept)
+        assert await store.find("id-1") == kept
+        assert await store.find("id-2") is None
+
+    async def test_the_record_of_commit_and_of_revoke_is_found(self, store: Store) -> None:
+        await commit(store, "r1", "v")
+        await revoke(store, "r2", revocation("root"))
+        assert await store.find("r1") == record("r1")
+        assert await store.find("r2") == record("r2", outcome=Outcome.REVOKED)
+
+    async def test_odd_texts_come_back(self, store: Store) -> None:
+        for n, text in enumerate(ODD_TEXTS):
+            kept = record(text, at=n, client_id=text, reason=text, lineage=text, inputs={text: text})
+            await store.append(kept)
+            assert await store.find(text) == kept
+
+    async def test_a_caller_cannot_change_a_record_afterwards(self, store: Store) -> None:
+        scopes: list[JsonValue] = ["read"]
+        await store.append(record("r1", inputs={"scope": scopes}))
+        scopes.append("write")
+        found = await store.find("r1")
+        assert found is not None
+        assert found.inputs == {"scope": ["read"]}
+
+    async def test_a_record_is_never_rewritten(self, store: Store) -> None:
+        await store.append(record("r1"))
+        changed = record("r1", client_id="mallory")
+
+        with pytest.raises(ValueError, match="stands already"):
+            await store.append(changed)
+        with pytest.raises(ValueError, match="stands already"):
+            await store.commit(claims=(claim("v"),), unless_revoked=(), record=changed, now=NOW)
+        with pytest.raises(ValueError, match="stands already"):
+            await store.revoke(revocations=(revocation("root"),), record=changed)
+
+        assert await store.find("r1") == record("r1")
+        assert not await store.is_revoked((entry("root"),))
+        assert await commit(store, "r2", "v") is Committed.STORED
+
+    async def test_racing_records_of_one_id_keep_exactly_one_and_disturb_nobody(self, store: Store) -> None:
+        answers = await asyncio.gather(
+            *(store.append(record("same", client_id=f"c{n}")) for n in range(100)),
+            *(commit(store, f"r{n}", f"v{n}") for n in range(100)),
+            return_exceptions=True,
+        )
+
+        kept = [n for n, answer in enumerate(answers[:100]) if answer is None]
+        assert len(kept) == 1
+        assert await store.find("same") == record("same", client_id=f"c{kept[0]}")
+        assert answers[100:] == [Committed.STORED] * 100
+
+    @pytest.mark.parametrize("bad", [float("nan"), 2**53, b"bytes", "\ud800", {1, 2}])
+    async def test_inputs_that_could_not_be_read_back_are_refused(self, store: Store, bad: JsonValue) -> None:
+        with pytest.raises(ValueError, match="not JSON"):
+            await store.append(record("r1", inputs={"a": bad}))
+        await store.append(record("r1", inputs={"a": 2**53 - 1}))
+        assert await store.find("r1") == record("r1", inputs={"a": 2**53 - 1})
+
+    async def test_texts_that_no_store_holds_are_refused(self, store: Store) -> None:
+        with pytest.raises(ValueError, match="surrogate"):
+            await store.append(record("r1", client_id="\ud800"))
+        with pytest.raises(ValueError, match="surrogate"):
+            await store.find("\ud800")
+        assert await store.find("r1") is None
+
+
+class LifetimeConformance:
+    async def test_a_store_answers_between_open_and_close_only(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        await _require_unavailable(store)
+        await store.open()
+        await store.ping()
+        assert await commit(store, "r1", "v") is Committed.STORED
+        await store.close()
+        await _require_unavailable(store)
+
+    async def test_open_and_close_may_be_called_twice(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        await store.close()
+        await store.open()
+        await store.open()
+        await store.ping()
+        await store.close()
+        await store.close()
+
+    async def test_a_closed_store_opens_again(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        for _ in range(2):
+            await store.open()
+            await store.ping()
+            await store.close()
+
+    async def test_close_finishes_what_was_accepted(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        await store.open()
+        calls = [asyncio.ensure_future(commit(store, f"r{n}", f"v{n}")) for n in range(500)]
+        await asyncio.sleep(0)  # each call is accepted now
+        await asyncio.gather(store.close(), store.close())
+        assert [call.done() and call.result() for call in calls] == [Committed.STORED] * 500
+
+
+async def _require_unavailable(store: Store) -> None:
+    for call in (
+        store.ping(),
+        commit(store, "r9", "v9"),
+        revoke(store, "r9", revocation("root")),
+        store.is_revoked((entry("root"),)),
+        store.append(record("r9")),
+        store.find("r9"),
+    ):
+        with pytest.raises(Unavailable):
+            await call

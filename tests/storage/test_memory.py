@@ -1,0 +1,57 @@
+import gc
+import weakref
+
+import pytest
+
+from tests.storage.conformance import (
+    NOW,
+    ClaimsConformance,
+    LifetimeConformance,
+    RecordsConformance,
+    RevocationsConformance,
+    StoreFactory,
+    commit,
+    revocation,
+    revoke,
+)
+from tokensvc.storage.memory import MemoryStore
+
+
+@pytest.fixture
+def store_factory() -> StoreFactory:
+    return MemoryStore
+
+
+class TestClaims(ClaimsConformance): ...
+
+
+class TestRevocations(RevocationsConformance): ...
+
+
+class TestRecords(RecordsConformance): ...
+
+
+class TestLifetime(LifetimeConformance): ...
+
+
+class _Text(str):
+    """A text that tells when it is gone (plain str takes no weak references)."""
+
+    __slots__ = ("__weakref__",)
+
+
+async def test_expired_claims_and_revocations_give_their_memory_back() -> None:
+    store = MemoryStore()
+    await store.open()
+    texts = [_Text(f"text-{n}") for n in range(4)]
+    await commit(store, "r1", texts[0], now=NOW)
+    await commit(store, "r2", texts[1], now=NOW + 5000)
+    await revoke(store, "r3", revocation(texts[2], until=NOW), revocation(texts[3], until=None))
+    is_held = [weakref.ref(text) for text in texts]
+    del texts
+
+    for n in range(30):
+        await commit(store, f"c{n}", *(f"v{n}-{m}" for m in range(100)), now=NOW + 1000 + n)
+    gc.collect()
+
+    assert [held() is not None for held in is_held] == [False, True, False, True]

@@ -1,0 +1,106 @@
+"""Other libraries read our tokens and keys as we do: PyJWT, and joserfc by its own high-level door."""
+
+from typing import Any
+
+import jwt
+import pytest
+from joserfc import jwk as joserfc_jwk
+from joserfc import jwt as joserfc_jwt
+from joserfc.errors import JoseError
+from jwt.types import Options
+
+from tests.simulator import API, FILES, ISSUER, NOW, Members, Simulator, ec_key, rsa_key
+from tokensvc.core.jws import SigningKey
+from tokensvc.core.keyset import KeySet, render_jwks
+from tokensvc.errors import Reason
+
+KEYS = pytest.mark.parametrize("key", [ec_key("service"), rsa_key("service")], ids=["ES256", "RS256"])
+NO_CLOCK: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+
+
+def of(key: SigningKey) -> tuple[Simulator, Members, str]:
+    sim = Simulator(key=key)
+    claims = sim.claims(sim.chain("planner", "mailer"))
+    return sim, claims, sim.token(claims)
+
+
+def published(key: SigningKey) -> dict[str, Any]:
+    return dict(render_jwks(KeySet([key.public, ec_key("another").public])))
+
+
+def pyjwt_decode(token: str, key: SigningKey, **terms: Any) -> Members:  # noqa: ANN401 - terms of another library
+    kid = jwt.get_unverified_header(token)["kid"]
+    found = jwt.PyJWKSet.from_dict(published(key))[kid]
+    terms = {"audience": API, "issuer": ISSUER, **terms}
+    decoded: Members = jwt.decode(token, found.key, algorithms=[str(key.alg)], options=NO_CLOCK, **terms)
+    return decoded
+
+
+@KEYS
+def test_pyjwt_accepts_what_we_accept_with_the_keys_that_we_publish(key: SigningKey) -> None:
+    sim, claims, token = of(key)
+
+    assert sim.reason(token) is None
+    assert pyjwt_decode(token, key) == claims
+
+
+@KEYS
+def test_pyjwt_refuses_what_we_refuse(key: SigningKey) -> None:
+    sim, claims, token = of(key)
+    forged = Simulator(key=ec_key("thief") if key.alg == "ES256" else rsa_key("thief")).token(
+        claims, header=sim.header()
+    )
+
+    assert sim.reason(forged) is Reason.BAD_SIGNATURE
+    with pytest.raises(jwt.InvalidSignatureError):
+        pyjwt_decode(forged, key)
+    with pytest.raises(jwt.InvalidAudienceError):
+        pyjwt_decode(token, key, audience=FILES)
+    with pytest.raises(jwt.InvalidIssuerError):
+        pyjwt_decode(token, key, issuer=ISSUER + "/")
+
+
+@KEYS
+def test_pyjwt_made_tokens_are_verified_like_our_own(key: SigningKey) -> None:
+    sim, claims, _ = of(key)
+    private = jwt.PyJWK(key.unsafe_private_jwk())
+
+    token = jwt.encode(claims, private.key, algorithm=str(key.alg), headers=sim.header())
+
+    assert sim.reason(token) is None
+    assert sim.verify(token).jti == claims["jti"]
+
+
+@KEYS
+def test_joserfc_agrees_on_every_signature(key: SigningKey) -> None:
+    sim, claims, token = of(key)
+    keys = joserfc_jwk.KeySet.import_key_set(published(key))  # type: ignore[arg-type]
+
+    def joserfc_accepts(text: str) -> bool:
+        try:
+            return joserfc_jwt.decode(text, keys, algorithms=[str(key.alg)]).claims == claims
+        except (JoseError, ValueError):
+            return False
+
+    assert joserfc_accepts(token)
+    assert sim.reason(token) is None
+    start = token.rindex(".") + 1
+    for position in range(start, len(token)):
+        for letter in "A_":
+            changed = token[:position] + letter + token[position + 1 :]
+            assert joserfc_accepts(changed) == (sim.reason(changed) is None) == (changed == token)
+
+
+def test_the_plain_claims_are_enough_for_a_resource_that_knows_rfc_9068_only() -> None:
+    _, _, token = of(ec_key("service"))
+
+    decoded = pyjwt_decode(token, ec_key("service"))
+
+    assert jwt.get_unverified_header(token)["typ"] == "at+jwt"
+    assert (decoded["sub"], decoded["client_id"], decoded["scope"]) == (
+        "user-1",
+        "mailer",
+        "crm.write files.read mail.send",
+    )
+    assert decoded["exp"] - decoded["iat"] <= 900
+    assert decoded["iat"] <= NOW

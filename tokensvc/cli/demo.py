@@ -1,0 +1,132 @@
+"""`tokensvc demo`: the token service at work on this machine, and under attack."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from tokensvc.cli.console import ExitCode, JsonOption, fail, say_json, say_next
+from tokensvc.errors import ConfigurationError, Unavailable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tokensvc.demo.world import World
+
+__all__ = ["register"]
+
+# Wider than any line: a file or a pipe has no width at which to break one.
+_ANY_WIDTH: Final = 100_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add `demo` to `app`."""
+    app.command("demo")(_demo)
+
+
+def _demo(
+    *,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Start it and keep it running until Ctrl-C or SIGTERM.")
+    ] = False,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir", metavar="DIR", help="Keep its files here: a folder that is new, empty, or an earlier demo's."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a token service, an identity provider and an API, delegate a user's work to three agents, and attack.
+
+    Everything is real and on free ports of this machine; nothing else is touched. DIR/world.json then holds all
+    addresses, secrets and the service's private key, for any client of your own. Exit codes: 0 when every attack was
+    refused for the stated reason, else 1; 0 when --serve is told to stop; 3 the folder cannot be used; 4 a server did
+    not start.
+
+    Example: `tokensvc demo`
+
+    Example: `tokensvc demo --serve --dir /tmp/demo`
+    """
+    from tokensvc.demo.world import open_world
+
+    with _stop_signals() as stop:
+        try:
+            with open_world(directory) as world:
+                code = _serve(world, stop, as_json=as_json) if serve else _play(world, as_json=as_json)
+        except ConfigurationError as exc:
+            fail([exc], as_json=as_json)
+        except Unavailable as exc:
+            remedy = "Try again; with --dir DIR, DIR/tokensvc.log says more."
+            problem = ConfigurationError(exc.description, file="demo", key="", remedy=remedy)
+            fail([problem], as_json=as_json, code=ExitCode.UNREACHABLE)
+        except KeyboardInterrupt:
+            # What serves until it is stopped has come to its proper end; of the other nobody knows how it would end.
+            code = ExitCode.OK if serve else ExitCode.REFUSED
+            typer.echo("stopped" if serve else "stopped before the end", err=True)
+    if code is not ExitCode.OK:
+        raise typer.Exit(code)
+    if not as_json and not serve:
+        say_next("tokensvc demo --serve")
+
+
+def _play(world: "World", *, as_json: bool) -> ExitCode:
+    from tokensvc.demo.attacks import ATTACKS
+    from tokensvc.demo.play import play, render_report
+    from tokensvc.demo.report import show_report, show_world
+
+    if as_json:
+        report = play(world, ATTACKS)
+        say_json(render_report(report))
+    else:
+        console = _console()
+        show_world(console, world)
+        report = play(world, ATTACKS)
+        show_report(console, report)
+    return ExitCode.OK if report.ok else ExitCode.REFUSED
+
+
+def _serve(world: "World", stop: threading.Event, *, as_json: bool) -> ExitCode:
+    from tokensvc.demo.report import show_instructions, show_world
+
+    if as_json:
+        say_json({"world": str(world.file), "issuer": world.addresses.issuer, "api_url": world.api_url})
+    else:
+        console = _console()
+        show_world(console, world)
+        show_instructions(console, world)
+        console.print("Running. Stop it with Ctrl-C.")
+    sys.stdout.flush()
+    stop.wait()
+    return ExitCode.OK
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM interrupt what is being done, once: the clean end that follows is not interrupted again."""
+    stop = threading.Event()
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if not stop.is_set():
+            stop.set()
+            raise KeyboardInterrupt
+
+    # Set here also because a shell that starts it in the background has SIGINT ignored.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _ANY_WIDTH)

@@ -1,0 +1,158 @@
+"""`tokensvc serve`: the token service, until it is told to stop."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from tokensvc.cli.console import DEFAULT_CONFIG, ConfigOption, ExitCode, fail, load_or_fail, say, say_next
+from tokensvc.errors import ConfigurationError, Unavailable
+
+if TYPE_CHECKING:
+    import socket
+
+    import uvicorn
+
+    from tokensvc.ports import Store
+    from tokensvc.settings import Settings
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `serve` to `app`."""
+    app.command("serve")(_serve)
+
+
+def _serve(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    host: Annotated[str | None, typer.Option("--host", help="Where to listen, else server.host.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Else server.port; 0: the system chooses one.")
+    ] = None,
+) -> None:
+    """Run the token service until Ctrl-C or SIGTERM, which end it with exit code 0.
+
+    Exit code 3: the configuration cannot be used. 4: the port or the store cannot be had now.
+    Over http it listens on a loopback address only. Set an https issuer when a proxy in front of it ends TLS.
+
+    Example: `tokensvc serve`
+
+    Example: `tokensvc serve --config /etc/tokensvc/tokensvc.toml --port 8701`
+    """
+    settings = load_or_fail(config, as_json=False)
+    host = settings.server.host if host is None else host
+    port = settings.server.port if port is None else port
+    _require_private_when_plain(settings, host, config)
+    _run(settings, host, port, config)
+
+
+def _require_private_when_plain(settings: "Settings", host: str, config: Path) -> None:
+    """With an http issuer nobody encrypts: secrets and tokens must not leave the machine."""
+    if urlsplit(settings.issuer).scheme == "https" or _is_loopback(host):
+        return
+    problem = "an http issuer, but listening where other machines send secrets and tokens"
+    remedy = "Listen on 127.0.0.1, or set issuer to the https URL of the proxy in front of this service."
+    fail([ConfigurationError(problem, file=str(config), key="server.host", remedy=remedy)], as_json=False)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _run(settings: "Settings", host: str, port: int, config: Path) -> None:
+    import uvicorn
+
+    from tokensvc.telemetry import Telemetry
+    from tokensvc.wiring import build_app, open_store, uvicorn_config
+
+    telemetry = Telemetry()
+    store = open_store(settings)
+    try:
+        app = build_app(settings, store=store, telemetry=telemetry)
+    except ConfigurationError as exc:
+        fail([exc], as_json=False)
+    server = uvicorn.Server(uvicorn_config(app, telemetry=telemetry))
+    with (
+        _bind(host, port, config) as listener,
+        _stop_signals() as stop,
+        asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner,
+    ):
+        try:
+            runner.run(_open_and_serve(store, server, listener, stop, lambda: _announce(settings, listener)))
+        except ConfigurationError as exc:
+            fail([exc], as_json=False)
+        except Unavailable as exc:
+            problem = ConfigurationError(
+                exc.description, file=str(config), key="store.url", remedy="Start again once the store can be used."
+            )
+            fail([problem], as_json=False, code=ExitCode.UNREACHABLE)
+
+
+async def _open_and_serve(
+    store: "Store",
+    server: "uvicorn.Server",
+    listener: "socket.socket",
+    stop: threading.Event,
+    announce: Callable[[], None],
+) -> None:
+    # The application opens the store as well, which changes nothing by then. Here a failure can be told as it is.
+    await store.open()
+    if stop.is_set():
+        await store.close()
+        return
+    announce()
+    await server.serve(sockets=[listener])
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Set when told to stop. While uvicorn runs it listens itself, and repeats to us what it heard once it is done."""
+    stop = threading.Event()
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda _number, _frame: stop.set()) for number in wanted}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _bind(host: str, port: int, config: Path) -> "socket.socket":
+    from tokensvc.wiring import bind
+
+    try:
+        return bind(host, port)
+    except (OSError, UnicodeError) as exc:
+        what = exc.strerror if isinstance(exc, OSError) and exc.strerror else "no such address"
+        problem = ConfigurationError(
+            f"cannot listen on {host} port {port}: {what}",
+            file=str(config),
+            key="server",
+            remedy="Stop what listens there, or choose another: tokensvc serve --port 0",
+        )
+        fail([problem], as_json=False, code=ExitCode.UNREACHABLE)
+
+
+def _announce(settings: "Settings", listener: "socket.socket") -> None:
+    """Where to find the service, and what to try first."""
+    from tokensvc.server.routes import metadata_paths
+
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    say("listening on", address)
+    say("issuer", settings.issuer)
+    say("store", settings.store.url if settings.store.sqlite_path else "in memory: all is forgotten when this ends")
+    say("to stop", "Ctrl-C")
+    say_next(f"curl -s {address}{metadata_paths(settings.issuer)[0]}")

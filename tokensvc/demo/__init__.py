@@ -1,0 +1,1 @@
+"""The demo: agents that delegate to each other, and attacks on what they hold."""

@@ -1,0 +1,106 @@
+"""The chain of a verified token as a tree for the terminal: who got what from whom, and what was lost on the way."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.text import Text
+from rich.tree import Tree
+
+from tokensvc.core.authority import Authority
+from tokensvc.core.scope import ScopeSet, render_scope
+from tokensvc.verify import VerifiedToken
+
+__all__ = ["Loss", "chain_tree", "loss", "show_time", "visible"]
+
+# The last second of the year 9999, beyond which datetime does not go; a claim may.
+_LAST_DATE: Final = 253_402_300_799
+_INDENT: Final = len("not checked  ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What an entry may not do that the entry before it may. `lifetime_s` is the difference of their ends."""
+
+    scope: ScopeSet
+    resources: frozenset[str]
+    lifetime_s: int
+    depth: int
+
+
+def loss(above: Authority, below: Authority) -> Loss:
+    """What `below` lacks of `above`."""
+    return Loss(
+        scope=above.scope - below.scope,
+        resources=above.resources - below.resources,
+        lifetime_s=above.exp - below.exp,
+        depth=above.max_depth - below.max_depth,
+    )
+
+
+def chain_tree(token: VerifiedToken) -> Tree:
+    """The user, below it each hop in its order, below the last the token itself and the checks not performed.
+
+    Names come from the token: what could steer a terminal is escaped, and nothing in them is read as Rich markup.
+    Print it on a console without `soft_wrap`: with it, Rich cuts a tree at the width of the console.
+    """
+    root = token.chain.root
+    tree = Tree(_entry(root.sub, f"user, on the word of {visible(root.iss)}", root.authority, None))
+    branch, above = tree, root.authority
+    for index, hop in enumerate(token.chain.hops, start=1):
+        role = "current actor" if index == token.depth else "actor"
+        lost = loss(above, hop.authority)
+        branch = branch.add(_entry(hop.actor, f"hop {index}, {role}", hop.authority, lost))
+        above = hop.authority
+    branch.add(_leaf(token))
+    return tree
+
+
+def show_time(seconds: int) -> str:
+    """Epoch seconds as date and time in UTC, or as they are where no calendar goes that far."""
+    if seconds > _LAST_DATE:
+        return f"epoch second {seconds}"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def visible(text: str) -> str:
+    r"""`text` in printable ASCII without spaces, anything else escaped: ESC is `\x1b`, a Cyrillic a is `\u0430`.
+
+    So no name steers the terminal, breaks the layout, or looks like another one.
+    """
+    return text.encode("unicode_escape").decode("ascii").replace(" ", r"\x20")
+
+
+def _entry(name: str, role: str, authority: Authority, lost: Loss | None) -> Text:
+    label = Text.assemble((visible(name), "bold"), f"  ({role})")
+    _add_line(label, "scope", render_scope(authority.scope))
+    _add_line(label, "resources", " ".join(sorted(authority.resources)))
+    _add_line(label, "expires", show_time(authority.exp))
+    _add_line(label, "max depth", str(authority.max_depth))
+    if lost is not None:
+        _add_line(label, "lost", "; ".join(_describe(lost)), style="yellow")
+    return label
+
+
+def _describe(lost: Loss) -> list[str]:
+    described = [f"scope {render_scope(lost.scope)}"] if lost.scope else []
+    if lost.resources:
+        described.append(f"resources {' '.join(sorted(lost.resources))}")
+    if lost.lifetime_s:
+        described.append(f"{lost.lifetime_s} s")
+    if lost.depth:
+        described.append(f"depth {lost.depth}")
+    return described
+
+
+def _leaf(token: VerifiedToken) -> Text:
+    label = Text.assemble(("token", "bold"), "  (exchange-only)" if token.is_exchange_only else "")
+    _add_line(label, "audience", visible(token.audience))
+    _add_line(label, "expires", show_time(token.exp))
+    _add_line(label, "not checked", " ".join(sorted(token.not_performed)) or "nothing was left out")
+    return label
+
+
+def _add_line(label: Text, name: str, value: str, *, style: str = "") -> None:
+    label.append(f"\n{name:<{_INDENT}}", "dim")
+    label.append(value, style)

@@ -1,0 +1,148 @@
+"""ASGI middleware for a resource server: only calls with a verified token reach the app. Starlette is not needed.
+
+    app.add_middleware(  # Starlette and FastAPI; anything else: app = TokenMiddleware(app, ...)
+        TokenMiddleware,
+        keys=StaticKeys({"https://tokens.example": parse_jwks(parse_json_object(Path("jwks.json").read_bytes()))}),
+        expect=Expectation.issuer_signed(issuers=["https://tokens.example"], audiences=["https://api.example"]),
+        revocations=LifetimeOnly(max_s=900),
+        resource_metadata=metadata_url("https://api.example"),
+    )
+
+    async def read_customer(request):
+        verified_token(request.scope).require(scope="crm.read")  # what it does not allow is answered with 403
+
+A token authorises nothing by itself: each handler says what it needs, or `scope` says it for all of them.
+Whatever goes wrong inside verification, the app is not called. A websocket is verified once, when it opens.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from tokensvc.core.jsontext import JsonObject, render_json
+from tokensvc.core.scope import parse_scope, render_scope
+from tokensvc.errors import AccessDenied
+from tokensvc.integrations.bearer import Answer, parse_bearer, render_refusal
+from tokensvc.integrations.resource_metadata import metadata_url, protected_resource_metadata, require_http_url
+from tokensvc.ports import Clock
+from tokensvc.verify import Expectation, KeySource, VerifiedToken, verify_token
+from tokensvc.verify.verifier import Revocations
+
+__all__ = ["TokenMiddleware", "metadata_url", "protected_resource_metadata", "verified_token"]
+
+# As Starlette types them: what a server passes is open, so Any it is.
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_TOKEN: Final = "tokensvc.token"
+_POLICY_VIOLATION: Final = 1008  # RFC 6455 s7.4.1
+
+
+def verified_token(scope: Mapping[str, Any]) -> VerifiedToken:
+    """The token that `TokenMiddleware` verified for this call. Raises: LookupError when it did not run."""
+    if _TOKEN not in scope:
+        raise LookupError("no verified token in the scope: the app is not behind TokenMiddleware")
+    token: VerifiedToken = scope[_TOKEN]
+    return token
+
+
+class TokenMiddleware:
+    """Calls `app` with the http and websocket calls whose one Bearer token verifies; lifespan passes as it is.
+
+    `revocations` may be a function that gives the current view. `scope` is what every call needs. `resource_metadata`
+    is the URL that challenges name (RFC 9728 s5.1); with `metadata`, GET of it is answered to anybody.
+    Raises: ValueError, Malformed (`scope`) for terms that cannot be meant.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        keys: KeySource,
+        expect: Expectation,
+        revocations: Revocations | Callable[[], Revocations],
+        resource_metadata: str,
+        scope: str | None = None,
+        metadata: JsonObject | None = None,
+        clock: Clock = lambda: int(time.time()),
+    ) -> None:
+        require_http_url("resource_metadata", resource_metadata)
+        if metadata is not None and metadata_url(str(metadata.get("resource"))) != resource_metadata:
+            raise ValueError("metadata is of another resource than resource_metadata")  # RFC 9728 s3.3
+        if expect.audiences & expect.issuers:
+            raise ValueError("an issuer is no audience here: it would let in tokens for the token endpoint")
+        self._app, self._keys, self._expect, self._revocations, self._clock = app, keys, expect, revocations, clock
+        self._scope = None if scope is None else render_scope(parse_scope(scope))
+        self._url = resource_metadata
+        self._public = {} if metadata is None else {unquote(urlsplit(resource_metadata).path): render_json(metadata)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection. Raises: ValueError for a type of scope that it cannot protect."""
+        match scope["type"]:
+            case "lifespan":
+                await self._app(scope, receive, send)
+            case "http" if scope["method"] in {"GET", "HEAD"} and scope["path"] in self._public:
+                headers = ((b"content-type", b"application/json"),)
+                await _answer(scope, send, Answer(status=200, headers=headers, body=self._public[scope["path"]]))
+            case "http" | "websocket":
+                await self._guard(scope, receive, send)
+            case _:
+                raise ValueError("TokenMiddleware protects http and websocket, nothing else")
+
+    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = self._judge(scope["headers"])
+        refusal = token if isinstance(token, Answer) else await self._call(token, scope, receive, send)
+        if refusal is not None:
+            await _answer(scope, send, refusal)
+
+    def _judge(self, headers: Iterable[tuple[bytes, bytes]]) -> VerifiedToken | Answer:
+        try:
+            token = parse_bearer(headers)
+            if token is None:
+                return self._refusal(None)
+            revocations = self._revocations() if callable(self._revocations) else self._revocations
+            verified = verify_token(
+                token, keys=self._keys, expect=self._expect, now=self._clock(), revocations=revocations
+            )
+            if self._scope is not None:
+                verified.require(scope=self._scope)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, there is no verdict, so there is no call
+            return self._refusal(exc)
+        return verified
+
+    async def _call(self, token: VerifiedToken, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app({**scope, _TOKEN: token}, receive, send_and_note)
+        except AccessDenied as exc:
+            if started:
+                raise
+            # What this handler needed is not known here; the scope of every call is what the token already has.
+            return render_refusal(exc, resource_metadata=self._url, scope=None)
+        return None
+
+    def _refusal(self, exc: Exception | None) -> Answer:
+        return render_refusal(exc, resource_metadata=self._url, scope=self._scope)
+
+
+async def _answer(scope: Scope, send: Send, answer: Answer) -> None:
+    kind = "http.response"
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            # Before the handshake is accepted, the server makes this a plain 403.
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
+        kind = "websocket.http.response"
+    length = (b"content-length", b"%d" % len(answer.body))
+    await send({"type": f"{kind}.start", "status": answer.status, "headers": [*answer.headers, length]})
+    await send({"type": f"{kind}.body", "body": answer.body})

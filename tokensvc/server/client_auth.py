@@ -1,0 +1,126 @@
+"""What a client presents to prove who it is (RFC 6749 s2.3.1), read from headers and body. Nothing is judged here.
+
+Two ways at once are refused: two readers could pick different ones. A way that is not supported (another scheme, a
+client assertion) and one that does not parse are no credentials at all: the answer is `invalid_client`, as for a wrong
+secret.
+"""
+
+import re
+from base64 import b64decode
+from binascii import Error as BinasciiError
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import Request
+
+from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.authenticate import ClientCredentials, authenticate_client
+from tokensvc.exchange.parties import AuthMethod, Party, Registry
+from tokensvc.exchange.request import Form
+from tokensvc.server.form import read_form
+from tokensvc.telemetry import Telemetry
+
+__all__ = ["Admitted", "Door", "read_credentials"]
+
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_IN_BODY: Final = ("client_secret", "client_assertion")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A form and the client that proved to have sent it."""
+
+    form: Form
+    client: Party
+
+
+class Door:
+    """Steps 1 and 2 of every request that needs a client: the form, then who sent it."""
+
+    __slots__ = ("_registry", "_telemetry")
+
+    def __init__(self, registry: Registry, telemetry: Telemetry) -> None:
+        self._registry = registry
+        self._telemetry = telemetry
+
+    async def admit(self, request: Request) -> Admitted:
+        """The form and its sender. Raises: OAuthRefused; a failed authentication is counted and logged, not stored."""
+        form = await read_form(request)
+        credentials = read_credentials(request.headers.raw, form)
+        try:
+            client = authenticate_client(credentials, self._registry)
+        except OAuthRefused:
+            client_id = _claimed_id(credentials, form)
+            is_registered = client_id is not None and self._registry.party(client_id) is not None
+            self._telemetry.client_failed(client_id=client_id, is_registered=is_registered)
+            raise
+        return Admitted(form=form, client=client)
+
+
+def read_credentials(headers: Iterable[tuple[bytes, bytes]], form: Form) -> ClientCredentials | None:
+    """The credentials, or None where there are none that could be checked.
+
+    `headers` are raw, their names in lower case. Raises: OAuthRefused (`invalid_request`) for more than one way.
+    """
+    authorization = [value for name, value in headers if name == b"authorization"]
+    if len(authorization) > 1:
+        raise _invalid(Reason.PARAMETER_REPEATED, "there is more than one Authorization header")
+    for name in ("client_id", *_IN_BODY):
+        if len(form.get(name, ())) > 1:
+            raise _invalid(Reason.PARAMETER_REPEATED, f"the parameter {name} stands more than once")
+    ways = [*authorization, *(name for name in _IN_BODY if name in form)]
+    if len(ways) > 1:
+        raise _invalid(Reason.PARAMETER_INVALID, "the client authenticates in more than one way")
+    (client_id,) = form.get("client_id", (None,))
+    if authorization:
+        return _parse_basic(authorization[0], body_client_id=client_id)
+    if client_id is None or "client_secret" not in form:
+        return None
+    return ClientCredentials(
+        method=AuthMethod.CLIENT_SECRET_POST,
+        readings=((client_id, form["client_secret"][0]),),
+        body_client_id=client_id,
+    )
+
+
+def _parse_basic(value: bytes, *, body_client_id: str | None) -> ClientCredentials | None:
+    scheme, _, encoded = value.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        user, colon, password = b64decode(encoded.strip(b" "), validate=True).partition(b":")
+    except BinasciiError:
+        return None
+    # RFC 6749 s2.3.1 form-encodes both parts, and many clients do not.
+    raw = _decode(user), _decode(password)
+    encoded_form = _decode_form(user), _decode_form(password)
+    readings = tuple(
+        dict.fromkeys((client_id, secret) for client_id, secret in (encoded_form, raw) if client_id and secret)
+    )
+    if not colon or not readings:
+        return None
+    return ClientCredentials(method=AuthMethod.CLIENT_SECRET_BASIC, readings=readings, body_client_id=body_client_id)
+
+
+def _decode_form(part: bytes) -> str | None:
+    return None if _BAD_ESCAPE.search(part) else _decode(unquote_to_bytes(part.replace(b"+", b" ")))
+
+
+def _decode(part: bytes) -> str | None:
+    try:
+        return part.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _claimed_id(credentials: ClientCredentials | None, form: Form) -> str | None:
+    """Who a failed client said it was, for the log."""
+    if credentials is None:
+        return form["client_id"][0] if "client_id" in form else None
+    return credentials.readings[0][0]
+
+
+def _invalid(reason: Reason, description: str) -> OAuthRefused:
+    return OAuthRefused(OAuthError.INVALID_REQUEST, reason, description)

@@ -1,0 +1,76 @@
+"""The one way in which the service is put on a socket: the same for `tokensvc serve` and the demo."""
+
+import logging
+import socket
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+
+from tokensvc.telemetry import Telemetry
+
+__all__ = ["bind", "uvicorn_config"]
+
+# What waits to be accepted while the loop is busy; a few hundred milliseconds of a busy server.
+_BACKLOG: Final = 1024
+# An exchange takes milliseconds, and the store gives up after seconds. Longer only a body that never ends takes.
+_GRACEFUL_SHUTDOWN_S: Final = 10
+# Agents renew every few minutes: keeping the connection in between would save little.
+_KEEP_ALIVE_S: Final = 5
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens at `host` and `port` (0: the system chooses); connections wait until a server takes them.
+
+    Raises: OSError, as the system says it.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # A restart must not wait for the connections of the last run to time out.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.settimeout(0)
+    return listener
+
+
+def uvicorn_config(
+    app: Starlette,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    fd: int | None = None,
+    graceful_shutdown_s: int = _GRACEFUL_SHUTDOWN_S,
+    telemetry: Telemetry | None = None,
+) -> uvicorn.Config:
+    """How uvicorn runs `app`: `uvicorn.Server(config).serve(sockets=[bind(host, port)])`.
+
+    `host`, `port` and `fd` count only where no sockets are handed over. With `telemetry`, what uvicorn logs is written
+    there; a process that has its own logging leaves it out.
+    """
+    if telemetry is not None:
+        for name in ("uvicorn", "asyncio"):
+            telemetry.take_over(logging.getLogger(name))
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        fd=fd,
+        loop="auto",  # uvloop where there is one
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # its lines hold query strings, and what is refused there may be a token
+        server_header=False,
+        proxy_headers=False,  # nothing here depends on where a request comes from; so no header decides it
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=graceful_shutdown_s,
+    )

@@ -1,0 +1,69 @@
+"""The metadata of the service (RFC 8414), made once and checked before anybody sees it.
+
+The same document is served as `openid-configuration`, where many clients look first. It is no OpenID provider's: it
+names no authorization, userinfo or registration endpoint and no ID token algorithm, because there are none.
+"""
+
+from typing import Final
+
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tokensvc.core.chain import PROFILE
+from tokensvc.core.jsontext import JsonValue
+from tokensvc.exchange.parties import AuthMethod, Registry
+from tokensvc.exchange.request import GRANT_TYPE
+from tokensvc.server.answer import public_json
+from tokensvc.server.routes import INTROSPECT, JWKS, REVOKE, TOKEN, Endpoint
+
+__all__ = ["metadata_endpoint", "render_metadata"]
+
+_AUTH_METHODS: Final[list[JsonValue]] = [*AuthMethod]
+
+
+def render_metadata(issuer: str, registry: Registry) -> dict[str, JsonValue]:
+    """The metadata document.
+
+    Raises: ValueError when it is not RFC 8414's, which only a fault of ours can cause.
+    """
+    scopes: list[JsonValue] = [*sorted(registry.scopes_at(registry.resources))]
+    metadata: dict[str, JsonValue] = {
+        "issuer": issuer,
+        "token_endpoint": issuer + TOKEN,
+        "token_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "introspection_endpoint": issuer + INTROSPECT,
+        "introspection_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "revocation_endpoint": issuer + REVOKE,
+        "revocation_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "jwks_uri": issuer + JWKS,
+        "grant_types_supported": [GRANT_TYPE],
+        # Required, and RFC 8414 s3.2 leaves out empty arrays: no authorization endpoint, so no response type.
+        "response_types_supported": ["none"],
+        "scopes_supported": scopes,
+        # Ours: what a verifier of the grant chain is configured with.
+        "attenuation": "scope",
+        "proper_from": 1,
+        "scope_grammar": "exact",
+        "grant_profile": PROFILE,
+    }
+    _validate(metadata)
+    return metadata
+
+
+def metadata_endpoint(metadata: dict[str, JsonValue]) -> Endpoint:
+    """The endpoint that publishes `metadata`."""
+
+    async def well_known(_request: Request) -> Response:
+        return public_json(metadata)
+
+    return well_known
+
+
+def _validate(metadata: dict[str, JsonValue]) -> None:
+    """RFC 8414 wants https everywhere. The settings allow http on a loopback address, so that much is looked past."""
+    with_https = {
+        name: "https" + value.removeprefix("http") if isinstance(value, str) and value.startswith("http://") else value
+        for name, value in metadata.items()
+    }
+    AuthorizationServerMetadata(with_https).validate()

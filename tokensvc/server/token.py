@@ -1,0 +1,32 @@
+"""`POST /token`: the exchange (RFC 8693 s2)."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tokensvc.exchange.service import ExchangeService
+from tokensvc.server.answer import uncached_json
+from tokensvc.server.client_auth import Door
+from tokensvc.server.routes import Endpoint
+
+__all__ = ["token_endpoint"]
+
+
+def token_endpoint(door: Door, exchange: ExchangeService) -> Endpoint:
+    """The endpoint that issues."""
+
+    async def token(request: Request) -> Response:
+        admitted = await door.admit(request)
+        # A proof that nobody checks must not make its sender believe that the token is bound (RFC 9449 s5).
+        unsupported = "DPoP" if "dpop" in request.headers else None
+        issued = await exchange.exchange(admitted.form, admitted.client, unsupported_header=unsupported)
+        return uncached_json(
+            {
+                "access_token": issued.access_token,
+                "issued_token_type": issued.issued_token_type,
+                "token_type": issued.token_type,
+                "expires_in": issued.expires_in,
+                "scope": issued.scope,
+            }
+        )
+
+    return token

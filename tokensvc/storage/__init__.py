@@ -1,0 +1,1 @@
+"""Adapters for `ports.Store`: memory (tests and trials) and sqlite (the embedded default)."""

@@ -1,0 +1,124 @@
+"""The database file: creating it, its schema and versions, connecting to it.
+
+`create_or_open` is for the start. `reopen` is for recovery while serving and never creates anything: an empty database
+in place of a lost one would have forgotten every claim and every revocation.
+"""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from tokensvc.errors import ConfigurationError, Unavailable
+
+__all__ = ["SCHEMA_VERSION", "create_or_open", "reopen"]
+
+# "tksv": tells our files from those of other programs, which number their schemas from 1 as well.
+_APPLICATION_ID: Final = 0x746B7376
+
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        "CREATE TABLE claims (value TEXT NOT NULL PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX claims_until ON claims (until)",
+        """CREATE TABLE revocations (kind TEXT NOT NULL, id TEXT NOT NULL, not_before INTEGER, until INTEGER,
+            PRIMARY KEY (kind, id)) WITHOUT ROWID""",
+        "CREATE INDEX revocations_until ON revocations (until) WHERE until IS NOT NULL",
+        """CREATE TABLE records (id TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL, outcome TEXT NOT NULL,
+            client_id TEXT NOT NULL, reason TEXT, lineage TEXT, inputs TEXT NOT NULL)""",
+        "CREATE INDEX records_at ON records (at)",
+        "CREATE INDEX records_lineage ON records (lineage) WHERE lineage IS NOT NULL",
+    ),
+)
+"""Step n makes schema version n + 1 from version n. Steps are never changed, only added."""
+
+SCHEMA_VERSION: Final = len(_MIGRATIONS)
+
+
+def create_or_open(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection to the database at `path`, made (mode 0600) or migrated when that is due.
+
+    Raises: ConfigurationError for a path or file that can never be used, sqlite3.Error and OSError for one that cannot
+    be used now.
+    """
+    _require_file(path)
+    connection = _connect(path, busy_timeout_s)
+    try:
+        _migrate(connection, path)
+        # Stays in the file: `reopen` finds it so.
+        connection.execute("PRAGMA journal_mode = WAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def reopen(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection to the database at `path` that was in use before. Raises: Unavailable, sqlite3.Error."""
+    connection = _connect(path, busy_timeout_s)
+    try:
+        _require_ours(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _require_file(path: Path) -> None:
+    """Create the file if there is none, readable by its owner alone; SQLite gives its -wal and -shm the same mode."""
+    try:
+        is_directory = path.is_dir()
+        # Exclusive: to open and close a file that another connection of this process uses would drop its locks.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if is_directory:
+            raise _refused(path, "it is a directory", "Name a file in it") from None
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise _refused(path, "its directory does not exist", f"Create it: mkdir -p {path.parent}") from exc
+    except PermissionError as exc:
+        raise _refused(path, "this user may not create it", f"Let this user write to {path.parent}") from exc
+
+
+def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    # mode=rw: SQLite itself never creates a file. isolation_level None: no transaction that we did not begin.
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=busy_timeout_s, isolation_level=None)
+    # An acknowledged commit survives loss of power, not only of the process.
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _identity(connection: sqlite3.Connection) -> tuple[int, int]:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return application, version
+
+
+def _require_ours(connection: sqlite3.Connection) -> None:
+    if _identity(connection) != (_APPLICATION_ID, SCHEMA_VERSION):
+        raise Unavailable("the database file was replaced by another")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    # The write lock first: of two processes that find a new file, one makes the schema and the other finds it made.
+    connection.execute("BEGIN IMMEDIATE")
+    application, version = _identity(connection)
+    if application != _APPLICATION_ID:
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if (application, version, tables) != (0, 0, 0):
+            raise _refused(path, "it is the database of another program", "Name another file")
+    if version > SCHEMA_VERSION:
+        raise _refused(
+            path,
+            f"it has schema version {version}, and this tokensvc knows {SCHEMA_VERSION}",
+            "Run the tokensvc that wrote it or a newer one, or name another file",
+        )
+    for step in _MIGRATIONS[version:]:
+        for statement in step:
+            connection.execute(statement)
+    if version < SCHEMA_VERSION:
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _refused(path: Path, problem: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(f"the database file cannot be used: {problem}", file=str(path), key="", remedy=remedy)

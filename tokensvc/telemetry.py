@@ -1,0 +1,117 @@
+"""What the operator reads: one line per event on stderr, JSON for a machine, plain where somebody sits at a terminal.
+
+No token, secret or key is ever passed to this module. What a stranger chose is shown in printable ASCII, cut with a
+visible mark. A log that cannot be written (pipe gone, disk full) never keeps the service from answering.
+"""
+
+import logging
+import sys
+from contextlib import suppress
+from hashlib import sha256
+from types import TracebackType
+from typing import Any, Final, TextIO
+
+import structlog
+from structlog.typing import EventDict
+
+from tokensvc.errors import Unavailable, printable
+
+__all__ = ["Telemetry", "place_of"]
+
+_PACKAGE: Final = __name__.partition(".")[0]
+# A description and a few ids fit; a line stays readable whatever somebody sends.
+_MAX_VALUE_LENGTH: Final = 300
+# Enough of a SHA-256 to find the same value again, too little to say that it was the only one.
+_DIGEST_LENGTH: Final = 12
+
+
+class Telemetry:
+    """Writes events to `stream` (stderr unless given) and counts those that are counted.
+
+    `client_failures` is how many client authentications failed since the start.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        stream = sys.stderr if stream is None else stream
+        render = structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else structlog.processors.JSONRenderer()
+        # Wrapped by itself, not configured globally: who embeds the application keeps their own logging.
+        self._log = structlog.wrap_logger(
+            structlog.PrintLogger(stream),
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                _show_printable,
+                render,
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        )
+        self.client_failures = 0
+
+    def started(self, *, issuer: str, configuration: str, signing_kid: str) -> None:
+        """The service answers from now on."""
+        self._write("info", "started", issuer=issuer, configuration=configuration, signing_kid=signing_kid)
+
+    def stopped(self) -> None:
+        """The service has finished."""
+        self._write("info", "stopped", client_failures=self.client_failures)
+
+    def client_failed(self, *, client_id: str | None, is_registered: bool) -> None:
+        """A client authentication failed. An id that is not registered may be a misplaced secret: only its hash."""
+        self.client_failures += 1
+        shown = {"client_id": client_id}
+        if client_id is not None and not is_registered:
+            shown = {"client_id_sha256": sha256(client_id.encode("utf-8", "replace")).hexdigest()[:_DIGEST_LENGTH]}
+        self._write("warning", "client_authentication_failed", failures=self.client_failures, **shown)
+
+    def unavailable(self, exc: Unavailable) -> None:
+        """A request was answered 503 because a part of the service could not answer."""
+        self._write("error", "unavailable", problem=exc.description)
+
+    def fault(self, exc: BaseException) -> None:
+        """A request met an error of ours. Its type and place only: its text may hold what was being worked on."""
+        self._write("error", "fault", type=type(exc).__name__, place=place_of(exc.__traceback__))
+
+    def take_over(self, logger: logging.Logger) -> None:
+        """Show what another library logs through `logger`, from warnings on, as events of ours; nowhere else."""
+        logger.handlers = [_Forwarder(self._write)]
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+
+    def _write(self, level: str, event: str, **values: object) -> None:
+        with suppress(OSError, ValueError):
+            getattr(self._log, level)(event, **values)
+
+
+class _Forwarder(logging.Handler):
+    """Log records of the standard library without their tracebacks, which may show values."""
+
+    def __init__(self, write: Any) -> None:  # noqa: ANN401 - a bound method with keyword values
+        super().__init__(logging.WARNING)
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        values: dict[str, object] = {"logger": record.name}
+        if record.exc_info and record.exc_info[1] is not None:
+            values |= {"type": type(record.exc_info[1]).__name__, "place": place_of(record.exc_info[2])}
+        level = "warning" if record.levelno < logging.ERROR else "error"
+        # What follows the first line is a traceback put into the text.
+        self._write(level, record.getMessage().strip().partition("\n")[0], **values)
+
+
+def place_of(traceback: TracebackType | None) -> str | None:
+    """`module:line` of the innermost code of ours that a traceback went through; None when there is none."""
+    place = None
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] == _PACKAGE:
+            place = f"{module}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return place
+
+
+def _show_printable(_logger: object, _level: str, event: EventDict) -> EventDict:
+    return {
+        name: printable(value, max_length=_MAX_VALUE_LENGTH) if isinstance(value, str) else value
+        for name, value in event.items()
+        if value is not None
+    }

@@ -1,0 +1,144 @@
+"""The composition root: settings in, a token service out. The only place where concrete classes meet.
+
+app = build_app(load_settings(Path("tokensvc.toml"), os.environ))
+uvicorn.Server(uvicorn_config(app)).run(sockets=[bind("127.0.0.1", 8700)])
+"""
+
+import time
+from collections.abc import Mapping
+
+from starlette.applications import Starlette
+
+from tokensvc.core.keyset import KeySet
+from tokensvc.errors import ConfigurationError
+from tokensvc.exchange.introspect import IntrospectionService
+from tokensvc.exchange.parties import Agent, AuthMethod, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.revoke import RevocationService
+from tokensvc.exchange.service import ExchangeService
+from tokensvc.ports import Clock, Signer, Store
+from tokensvc.server.app import make_app
+from tokensvc.server.listen import bind, uvicorn_config
+from tokensvc.settings import IdentityProvider, Settings, load_upstream_keys
+from tokensvc.signing.local import LocalSigner
+from tokensvc.storage.memory import MemoryStore
+from tokensvc.storage.sqlite import SqliteStore
+from tokensvc.telemetry import Telemetry
+
+__all__ = ["bind", "build_app", "open_store", "registry_of", "system_clock", "terms_of", "uvicorn_config"]
+
+
+def system_clock() -> int:
+    """The time of the system in whole epoch seconds."""
+    return int(time.time())
+
+
+def build_app(
+    settings: Settings,
+    *,
+    clock: Clock = system_clock,
+    store: Store | None = None,
+    signer: Signer | None = None,
+    telemetry: Telemetry | None = None,
+) -> Starlette:
+    """The token service as an ASGI application. Its lifespan opens the store and closes it.
+
+    What is not given comes from `settings`. Raises: ConfigurationError, also for what only shows when both sides are at
+    hand: a key of ours that an identity provider has as well.
+    """
+    registry, terms = registry_of(settings), terms_of(settings)
+    store = open_store(settings) if store is None else store
+    signer = LocalSigner(settings.keys.dir, settings.keys.algorithm) if signer is None else signer
+    _require_own_keys(settings, {issuer.iss: issuer.keys for issuer in registry.issuers.values()}, signer.public_keys())
+    return make_app(
+        exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
+        introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
+        revocation=RevocationService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
+        registry=registry,
+        terms=terms,
+        store=store,
+        signer=signer,
+        telemetry=Telemetry() if telemetry is None else telemetry,
+    )
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that `store.url` names. It answers once it is opened (`Store.open`), which the application does."""
+    path = settings.store.sqlite_path
+    return MemoryStore() if path is None else SqliteStore(path)
+
+
+def terms_of(settings: Settings) -> Terms:
+    """The service's own identifier and limits."""
+    limits = settings.limits
+    return Terms(
+        issuer=settings.issuer,
+        max_depth=limits.depth,
+        token_lifetime_s=limits.token_lifetime_s,
+        root_lifetime_s=limits.root_lifetime_s,
+        leeway_s=limits.leeway_s,
+        max_issued_bytes=limits.token_bytes,
+        configuration=settings.version,
+    )
+
+
+def registry_of(settings: Settings) -> Registry:
+    """Everybody who is registered. Raises: ConfigurationError when the keys of an identity provider cannot be read."""
+    keys = load_upstream_keys(settings)
+    return Registry(
+        agents=[
+            Agent(
+                id=agent.id,
+                auth=AuthMethod(agent.auth),
+                secret_sha256=agent.secret_sha256,
+                scopes=agent.scopes,
+                resources=agent.resources,
+                may_delegate_to=agent.may_delegate_to,
+                fronts=agent.fronts,
+                default_resource=agent.default_resource,
+                max_lifetime_s=agent.max_lifetime_s,
+                max_depth=agent.max_depth,
+                enabled=agent.enabled,
+            )
+            for agent in settings.agents
+        ],
+        resources=[
+            Resource(
+                id=resource.id,
+                client_id=resource.client_id,
+                names=resource.names,
+                scopes=resource.scopes,
+                auth=AuthMethod(resource.auth),
+                secret_sha256=resource.secret_sha256,
+            )
+            for resource in settings.resources
+        ],
+        issuers=[_upstream_of(provider, keys[provider.iss]) for provider in settings.identity_providers],
+    )
+
+
+def _upstream_of(provider: IdentityProvider, keys: KeySet) -> UpstreamIssuer:
+    return UpstreamIssuer(
+        iss=provider.iss,
+        keys=keys,
+        audience=provider.audience,
+        # A type is compared in lower case without its prefix (RFC 7515 s4.1.9).
+        typ=frozenset(typ.lower().removeprefix("application/") for typ in provider.typ),
+        algorithms=frozenset(str(algorithm) for algorithm in provider.algorithms),
+        subject_prefix=provider.subject_prefix,
+        session_lifetime_s=provider.session_lifetime_s,
+        ceiling_resources=provider.ceiling.resources,
+        ceiling_max_depth=provider.ceiling.max_depth,
+    )
+
+
+def _require_own_keys(settings: Settings, upstream: Mapping[str, KeySet], own: KeySet) -> None:
+    """Whoever holds a key under two issuers speaks for both."""
+    thumbprints = {key.thumbprint for key in own}
+    for provider in settings.identity_providers:
+        if any(key.thumbprint in thumbprints for key in upstream[provider.iss]):
+            raise ConfigurationError(
+                "the key set of the identity provider holds a signing key of this token service",
+                file=str(provider.jwks_file),
+                key="",
+                remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys generate",
+            )
