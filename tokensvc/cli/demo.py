@@ -2,12 +2,12 @@
 
 import signal
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -23,6 +23,7 @@ __all__ = ["register"]
 
 # Wider than any line: a file or a pipe has no width at which to break one.
 _ANY_WIDTH: Final = 100_000
+_LOOK_EVERY_S: Final = 0.2
 
 
 def register(app: typer.Typer) -> None:
@@ -56,10 +57,12 @@ def _demo(
     """
     from tokensvc.demo.world import open_world
 
-    with _stop_signals() as stop:
+    with _interrupted_by_signals():
         try:
             with open_world(directory) as world:
-                code = _serve(world, stop, as_json=as_json) if serve else _play(world, as_json=as_json)
+                if serve:
+                    _serve(world, as_json=as_json)
+                code = _play(world, as_json=as_json)
         except ConfigurationError as exc:
             fail([exc], as_json=as_json)
         except Unavailable as exc:
@@ -92,35 +95,45 @@ def _play(world: "World", *, as_json: bool) -> ExitCode:
     return ExitCode.OK if report.ok else ExitCode.REFUSED
 
 
-def _serve(world: "World", stop: threading.Event, *, as_json: bool) -> ExitCode:
+def _serve(world: "World", *, as_json: bool) -> NoReturn:
     from tokensvc.demo.report import show_instructions, show_world
 
-    if as_json:
-        say_json({"world": str(world.file), "issuer": world.addresses.issuer, "api_url": world.api_url})
-    else:
-        console = _console()
-        show_world(console, world)
-        show_instructions(console, world)
-        console.print("Running. Stop it with Ctrl-C.")
-    sys.stdout.flush()
-    stop.wait()
-    return ExitCode.OK
+    try:
+        if as_json:
+            say_json({"world": str(world.file), "issuer": world.addresses.issuer, "api_url": world.api_url})
+        else:
+            console = _console()
+            show_world(console, world)
+            show_instructions(console, world)
+            console.print("Running. Stop it with Ctrl-C.")
+        sys.stdout.flush()
+        while True:
+            # Not for ever at once: a signal that comes just before such a wait would not end it.
+            time.sleep(_LOOK_EVERY_S)
+    finally:
+        # From now on nothing answers there: nobody who waits for the next demo's must find this one's.
+        world.file.unlink(missing_ok=True)
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """SIGINT and SIGTERM interrupt what is being done, once: the clean end that follows is not interrupted again."""
-    stop = threading.Event()
+def _interrupted_by_signals() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP interrupt what is being done, once: the clean end that follows is left alone."""
+    has_come = False
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        if not stop.is_set():
-            stop.set()
+        nonlocal has_come
+        if not has_come:
+            has_come = True
             raise KeyboardInterrupt
 
-    # Set here also because a shell that starts it in the background has SIGINT ignored.
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    # SIGINT also where it is ignored, as in what a shell starts in the background. A terminal that closes sends SIGHUP,
+    # and ignoring that is what nohup is for.
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in wanted}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
