@@ -82,8 +82,8 @@ class IssuanceStore(Protocol):
         """Claim every value and store `record`, unless one was claimed before or something is revoked.
 
         All or nothing: on `REPLAYED` and `REVOKED` nothing is stored. `REVOKED` is answered first. A claim whose
-        `until` lies before `now` is forgotten. After `revoke` has returned, no `commit` that
-        names what it hit is `STORED`.
+        `until` lies before `now` is forgotten; a value named twice in `claims` is used twice. After `revoke` has
+        returned, no `commit` that names what it hit is `STORED`. Raises: ValueError as `RecordStore.append` does.
         """
         ...
 
@@ -95,7 +95,8 @@ class RevocationStore(Protocol):
         """Store all of `revocations` and `record` in one step. The same again changes nothing but adds the record.
 
         Two revocations of one kind and id leave the stronger of both: no not-before wins over one, the later over the
-        earlier, and the later `until` (None: never forgotten) over the earlier.
+        earlier, and the later `until` (None: never forgotten) over the earlier. Raises: ValueError as
+        `RecordStore.append` does.
         """
         ...
 
@@ -108,7 +109,10 @@ class RecordStore(Protocol):
     """The record of what was granted, refused and revoked."""
 
     async def append(self, record: Record) -> None:
-        """Store `record` durably. An id that stands already is refused with ValueError: records are never rewritten."""
+        """Store `record` durably. An id that stands already is refused with ValueError: records are never rewritten.
+
+        So are `inputs` that `parse_json_object` would not read back, numbers beyond 64 bits and lone surrogates.
+        """
         ...
 
     async def find(self, record_id: str) -> Record | None:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from typer.testing import CliRunner
 
 from tests.demo.outsider import GRANT_TYPE, Outsider, token_of
+from tests.programs import require_programs
 from tokensvc.cli import make_app
 from tokensvc.demo import attacks, world
 from tokensvc.demo.report import instructions
@@ -246,8 +246,7 @@ def test_a_server_that_does_not_start_is_exit_4(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_commands_that_it_prints_do_what_they_say(world: World, tmp_path: Path) -> None:
-    if not all(map(shutil.which, ("bash", "curl", "jq"))):
-        pytest.skip("needs bash, curl and jq")
+    require_programs("bash", "curl", "jq")
     script = "set -euo pipefail\n" + "\n".join(instructions(world))
     environ = {**environment(tmp_path), "NO_PROXY": "127.0.0.1", "PATH": f"{COMMAND.parent}:{os.environ['PATH']}"}
     done = subprocess.run(

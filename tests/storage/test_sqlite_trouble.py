@@ -114,6 +114,44 @@ async def test_a_directory_that_may_not_be_written_is_refused(path: Path, monkey
 # Unavailable, and back again.
 
 
+@pytest.mark.parametrize(("times", "opens"), [(0, True), (1, True), (3, True), (1000, False)])
+async def test_others_that_open_the_new_file_meanwhile_do_not_make_open_fail(
+    path: Path, monkeypatch: pytest.MonkeyPatch, times: int, opens: bool
+) -> None:
+    connect = sqlite3.connect
+    left = times
+    others: list[sqlite3.Connection] = []
+
+    def another_process(statement: str) -> None:
+        """Hold the write lock whenever the store would switch to WAL, and let go when it waits."""
+        nonlocal left
+        if statement.startswith("PRAGMA journal_mode") and left:
+            left -= 1
+            others.append(connect(path, isolation_level=None, check_same_thread=False))
+            others[-1].execute("BEGIN IMMEDIATE")
+        elif statement == "BEGIN IMMEDIATE" and others:
+            others.pop().close()
+
+    def connect_in_company(*arguments: object, **options: object) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **options)  # type: ignore[call-overload] # passed on
+        connection.set_trace_callback(another_process)
+        return connection
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", connect_in_company)
+        store = SqliteStore(path)
+        if opens:
+            await store.open()
+            await store.ping()
+        else:
+            with pytest.raises(Unavailable):
+                await store.open()
+            for other in others:
+                other.close()
+        await store.close()
+    assert left == 0 or not opens
+
+
 async def test_a_file_that_is_no_database_is_unavailable_until_it_is_mended(path: Path) -> None:
     path.write_bytes(b"no database at all" * 1000)
     store = SqliteStore(path)
@@ -255,6 +293,12 @@ async def test_a_file_removed_while_in_use_is_unavailable_and_not_made_anew(stor
             await commit(store, "r2", "v2")
     assert not path.exists()
     path.touch()
+    with pytest.raises(Unavailable):
+        await commit(store, "r2", "v2")
+    newer = path.with_suffix(".newer")
+    shutil.copy(kept, newer)
+    execute(newer, f"PRAGMA user_version = {SCHEMA_VERSION + 1}", "PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copy(newer, path)
     with pytest.raises(Unavailable):
         await commit(store, "r2", "v2")
 

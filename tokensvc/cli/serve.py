@@ -2,11 +2,12 @@
 
 import asyncio
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
@@ -100,16 +101,23 @@ def _run(settings: "Settings", host: str, port: int, config: Path) -> None:
             fail([problem], as_json=False, code=ExitCode.UNREACHABLE)
 
 
+@dataclass(slots=True)
+class _Stop:
+    """A plain flag: a lock, as in threading.Event, must not be taken in a signal handler."""
+
+    wanted: bool = False
+
+
 async def _open_and_serve(
     store: "Store",
     server: "uvicorn.Server",
     listener: "socket.socket",
-    stop: threading.Event,
+    stop: _Stop,
     announce: Callable[[], None],
 ) -> None:
     # The application opens the store as well, which changes nothing by then. Here a failure can be told as it is.
     await store.open()
-    if stop.is_set():
+    if stop.wanted:
         await store.close()
         return
     announce()
@@ -117,11 +125,14 @@ async def _open_and_serve(
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Set when told to stop. While uvicorn runs it listens itself, and repeats to us what it heard once it is done."""
-    stop = threading.Event()
-    wanted = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda _number, _frame: stop.set()) for number in wanted}
+def _stop_signals() -> Iterator[_Stop]:
+    """Notes that we are told to stop. While uvicorn runs it listens itself, and repeats what it heard once it is done."""
+    stop = _Stop()
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        stop.wanted = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

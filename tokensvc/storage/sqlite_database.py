@@ -9,9 +9,9 @@ A group is one transaction, so all its operations share one fsync:
 5. COMMIT. Only now are there answers.
 
 Steps 2 and 4 take a handful of statements whatever the size of the group. That matters: each statement gives the GIL
-away and, while the event loop computes, waits some 5 ms to get it back; a few statements per operation instead were
-2 to 15 times slower under load. When a group fails, its operations are tried again one by one, each in a savepoint, so
-that the one at fault does not undo the others.
+away and, while the event loop computes, may wait 5 ms to get it back; a prototype with a few statements per operation
+was at least twice as slow beside a busy loop. When a group fails, its operations are tried again one by one, each in a
+savepoint, so that the one at fault does not undo the others.
 """
 
 import contextlib

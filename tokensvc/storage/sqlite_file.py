@@ -33,6 +33,9 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
+# Each process that opens a new file at the same moment can be in the way of the switch to WAL about once.
+_WAL_RETRIES: Final = 20
+
 
 def create_or_open(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
     """A connection to the database at `path`, made (mode 0600) or migrated when that is due.
@@ -44,8 +47,7 @@ def create_or_open(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
     connection = _connect(path, busy_timeout_s)
     try:
         _migrate(connection, path)
-        # Stays in the file: `reopen` finds it so.
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
     except BaseException:
         connection.close()
         raise
@@ -118,6 +120,21 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; the file remembers it, so that this has work to do once in its life."""
+    for _ in range(_WAL_RETRIES):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            # The switch turns a read lock into a write lock, for which SQLite does not wait: another process that opens
+            # the new file at this moment would make it fail at once. A transaction of our own does wait for the other.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("COMMIT")
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _refused(path: Path, problem: str, remedy: str) -> ConfigurationError:
