@@ -135,7 +135,14 @@ class TokenRefused(_Reasoned):
 
 
 class AccessDenied(_Reasoned):
-    """A verified token that does not allow the call in question (RFC 6750 s3.1, insufficient_scope)."""
+    """A verified token that does not allow the call in question (RFC 6750 s3.1, insufficient_scope).
+
+    `scope` is what the call needs, for the challenge that asks the client to come back with more; None: nothing helps.
+    """
+
+    def __init__(self, reason: Reason, description: str, *, detail: str = "", scope: str | None = None) -> None:
+        super().__init__(reason, description, detail=detail)
+        self.scope = scope
 
 
 class KeyRefused(TokensvcError):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.simulator import assemble, b64, ec_key, rsa_key
+from tests.simulator import Simulator, assemble, b64, ec_key, rsa_key
 from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.jws import seal_compact, split_compact, verify_signature
 from tokensvc.core.keyset import Algorithm
@@ -38,7 +38,6 @@ def test_what_was_sealed_is_opened_and_verifies(alg: Algorithm) -> None:
         "AAAA.AAAA.AAAA.AAAA",
         "AAAA.AAAA.AAAA.AAAA.AAAA",
         ".AAAA.AAAA",
-        "AAAA..AAAA",
         "AAAA.AAAA.",
         " AAAA.AAAA.AAAA",
         "AAAA.AAAA.AAAA\n",
@@ -96,3 +95,12 @@ def test_a_compact_jws_shown_in_a_trace_is_no_credential() -> None:
 
     assert repr(jws.signature) not in repr(jws)
     assert token.rpartition(".")[2] not in repr(jws)
+
+
+def test_a_jws_about_nothing_is_taken_apart_but_is_no_token() -> None:
+    assert split_compact("AAAA..AAAA", max_bytes=100).payload == b""
+    sim = Simulator()
+    token = sim.token(b"")
+    assert token.count("..") == 1
+    assert sim.reason(token) is Reason.MALFORMED
+    assert sim.reason(sim.token(sim.claims(sim.chain("planner")))) is None

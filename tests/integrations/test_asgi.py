@@ -92,7 +92,10 @@ async def test_what_a_handler_requires_and_the_token_lacks_is_answered_with_403(
     api = Api(needs=needs)
     response = await call(protect(api), f"Bearer {TOKEN}")
     assert (response.status_code, len(api.seen)) == (status, 1)
-    assert ('error="insufficient_scope"' in response.headers.get("www-authenticate", "")) is (status == 403)
+    challenge = response.headers.get("www-authenticate", "")
+    assert ('error="insufficient_scope"' in challenge) is (status == 403)
+    # What the handler needs, so that the client can come back with it; what is no scope helps nobody.
+    assert ('scope="crm.delete"' in challenge) is (needs == "crm.delete")
 
 
 async def test_what_a_handler_missed_is_not_said_to_be_the_scope_that_every_call_needs() -> None:

@@ -1,6 +1,6 @@
 """Random lawful chains, and an oracle that judges the claims of a token by the plain words of the law, with sets."""
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from hypothesis import strategies as st
 
@@ -20,10 +20,11 @@ def chains(draw: st.DrawFn, name: str = "one") -> list[Members]:
     """A root and one to four hops, each properly less than the entry above, self-narrowings among them."""
     scope = draw(st.lists(st.sampled_from(SCOPES), min_size=5, max_size=len(SCOPES), unique=True))
     root = SIM.root(
-        scope=" ".join(scope), resources=subset(draw, list(RESOURCES)), max_depth=draw(st.integers(4, 9)), jti=jti(name)
+        scope=" ".join(scope), resources=subset(draw, list(RESOURCES)), max_depth=draw(st.integers(1, 5)), jti=jti(name)
     )
     entries = [root]
-    for index in range(draw(st.integers(1, 4))):
+    hops = draw(st.integers(1, min(4, root["max_depth"])))
+    for index in range(hops):
         above = entries[-1]
         scope = draw(st.lists(st.sampled_from(scope), min_size=1, max_size=len(scope) - 1, unique=True))
         stays = index and draw(st.booleans())
@@ -33,7 +34,7 @@ def chains(draw: st.DrawFn, name: str = "one") -> list[Members]:
                 above["actor"] if stays else f"agent-{index}",
                 scope=" ".join(scope),
                 resources=subset(draw, above["resources"]),
-                max_depth=draw(st.integers(4, above["max_depth"])),
+                max_depth=draw(st.integers(hops, above["max_depth"])),
                 iat=draw(st.integers(above["iat"], NOW - 20)),
                 exp=draw(st.integers(NOW + 400, above["exp"])),
                 jti=jti(f"{name} {index}"),
@@ -75,7 +76,10 @@ def faults(token: Members) -> list[str]:
         ("jti", len({token["jti"], *(entry["jti"] for entry in [root, *hops])}) == len(hops) + 2),
         ("audience", token["aud"] in {*leaf["resources"], token["iss"]}),
         ("leaf", scope(token) == scope(leaf)),
+        ("proof", "cnf" not in leaf and "cnf" not in token),
+        ("numbers", all(entry["max_depth"] >= 0 for entry in [root, *hops])),
         ("details", "authorization_details" not in token),
+        ("loop", len({hop["actor"] for hop in hops}) == sum(1 for _ in groupby(hop["actor"] for hop in hops))),
     ]
     for depth, entry in enumerate([root, *hops]):
         rules += [("token", token["exp"] <= entry["exp"] and token["iat"] >= entry["iat"])]

@@ -112,9 +112,13 @@ def split_compact(token: str, *, max_bytes: int) -> CompactJws:
     parts = text.split(b".", _PARTS)
     if len(parts) != _PARTS:
         raise Malformed("not a compact JWS of three parts")
-    header, payload, signature = (decode_base64url(part) for part in parts)
-    signing_input = text[: len(parts[0]) + 1 + len(parts[1])]
-    return CompactJws(header=header, payload=payload, signature=signature, signing_input=signing_input)
+    return CompactJws(
+        header=decode_base64url(parts[0]),
+        # A JWS may be about nothing at all (RFC 7515 s7.1); what is no claims set is for its reader to refuse.
+        payload=decode_base64url(parts[1]) if parts[1] else b"",
+        signature=decode_base64url(parts[2]),
+        signing_input=text[: len(parts[0]) + 1 + len(parts[1])],
+    )
 
 
 def verify_signature(jws: CompactJws, key: PublicKey) -> bool:

@@ -26,8 +26,7 @@ from tokensvc.errors import AccessDenied
 from tokensvc.integrations.bearer import Answer, parse_bearer, render_refusal
 from tokensvc.integrations.resource_metadata import metadata_url, protected_resource_metadata, require_http_url
 from tokensvc.ports import Clock
-from tokensvc.verify import Expectation, KeySource, VerifiedToken, verify_token
-from tokensvc.verify.verifier import Revocations
+from tokensvc.verify import Expectation, KeySource, Revocations, VerifiedToken, verify_token
 
 __all__ = ["TokenMiddleware", "metadata_url", "protected_resource_metadata", "verified_token"]
 
@@ -127,8 +126,7 @@ class TokenMiddleware:
         except AccessDenied as exc:
             if started:
                 raise
-            # What this handler needed is not known here; the scope of every call is what the token already has.
-            return render_refusal(exc, resource_metadata=self._url, scope=None)
+            return render_refusal(exc, resource_metadata=self._url, scope=exc.scope)
         return None
 
     def _refusal(self, exc: Exception | None) -> Answer:

@@ -10,7 +10,7 @@ from tokensvc.verify.expectation import Evidence, Expectation
 from tokensvc.verify.keysource import KeySource, StaticKeys
 from tokensvc.verify.revocations import LifetimeOnly, RevocationList, RevocationView
 from tokensvc.verify.verified import UncheckedStep, VerifiedToken
-from tokensvc.verify.verifier import verify_token
+from tokensvc.verify.verifier import Revocations, verify_token
 
 __all__ = [
     "Evidence",
@@ -23,6 +23,7 @@ __all__ = [
     "PublicKey",
     "RevocationList",
     "RevocationView",
+    "Revocations",
     "Root",
     "StaticKeys",
     "UncheckedStep",

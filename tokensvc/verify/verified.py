@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tokensvc.core.chain import GrantChain
-from tokensvc.core.scope import ScopeSet, parse_scope
+from tokensvc.core.scope import ScopeSet, parse_scope, render_scope
 from tokensvc.errors import AccessDenied, Malformed, Reason
 from tokensvc.verify.expectation import Evidence
 
@@ -71,4 +71,6 @@ class VerifiedToken:
         if self.is_exchange_only:
             raise AccessDenied(Reason.INSUFFICIENT_SCOPE, "an exchange-only token allows no call")
         if not needed <= self.scope:
-            raise AccessDenied(Reason.INSUFFICIENT_SCOPE, "the token does not carry the required scope")
+            raise AccessDenied(
+                Reason.INSUFFICIENT_SCOPE, "the token does not carry the required scope", scope=render_scope(needed)
+            )
