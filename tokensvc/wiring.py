@@ -52,7 +52,7 @@ def build_app(
     return make_app(
         exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
         introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
-        revocation=RevocationService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
+        revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
         registry=registry,
         terms=terms,
         store=store,

@@ -126,7 +126,7 @@ async def _open_and_serve(
 
 @contextmanager
 def _stop_signals() -> Iterator[_Stop]:
-    """Notes that we are told to stop. While uvicorn runs it listens itself, and repeats what it heard once it is done."""
+    """Notes that we are told to stop. While uvicorn runs it listens itself, and repeats what it heard at its end."""
     stop = _Stop()
 
     def note(_number: int, _frame: FrameType | None) -> None:

@@ -15,12 +15,21 @@ from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import ScopeSet, parse_requested_scope, render_scope
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.parties import Agent, Registry, Terms
+from tokensvc.exchange.record import without_secrets
 from tokensvc.exchange.request import ExchangeRequest
 from tokensvc.exchange.subject import UserToken
 from tokensvc.exchange.target import Target, require_target_allowed, resolve_target
 from tokensvc.verify import VerifiedToken
 
-__all__ = ["Asker", "Proposal", "Shape", "propose_from_token", "propose_start"]
+__all__ = [
+    "Asker",
+    "Proposal",
+    "Shape",
+    "propose_from_token",
+    "propose_start",
+    "require_actor",
+    "require_actor_of_start",
+]
 
 
 class Shape(StrEnum):
@@ -59,13 +68,41 @@ class Proposal:
     also_revocable: tuple[Revocable, ...] = ()
 
 
-def propose_start(asker: Asker, user: UserToken) -> Proposal:
-    """A root from the user's token, and the client as first actor below it. Raises: OAuthRefused."""
+def require_actor_of_start(asker: Asker) -> None:
+    """Step 7 for a start: it is for the client itself. Raises: OAuthRefused."""
     if asker.request.requested_actor not in {None, asker.client.id}:
         raise _refuse_delegatee("a start is for the client itself; delegate from the token that it gives")
+
+
+def require_actor(asker: Asker, subject: VerifiedToken) -> Agent:
+    """Step 7 for a token of ours: the agent that the answer is for, once the client may ask for it.
+
+    Before revocation is looked at: whoever stole a token does not learn that the theft was noticed.
+    Raises: OAuthRefused (`not_current_actor`, `actor_required`, `delegatee_not_allowed`).
+    """
+    client, requested_actor = asker.client, asker.request.requested_actor
+    if subject.actor != client.id:
+        # Whoever else holds this token saw it or stole it.
+        raise _invalid(Reason.NOT_CURRENT_ACTOR, "the client is not the current actor of the subject_token")
+    if requested_actor is None:
+        raise _invalid(Reason.ACTOR_REQUIRED, "name the agent that the token is for in requested_actor")
+    if requested_actor == client.id:
+        return client
+    # An agent that is unknown, disabled or not allowed gets one answer: nobody learns who exists.
+    actor = asker.registry.enabled_agent(requested_actor)
+    if actor is None or not asker.registry.may_delegate(client.id, requested_actor):
+        raise _refuse_delegatee("the client may not delegate to the requested_actor")
+    return actor
+
+
+def propose_start(asker: Asker, user: UserToken) -> Proposal:
+    """A root from the user's token, and the client as first actor below it. Raises: OAuthRefused."""
+    target = _resolve_target(asker)
+    require_target_allowed(  # step 10
+        target, parent=user.issuer.ceiling_resources, actor=asker.client, registry=asker.registry
+    )
     root = _root(asker, user)
-    target = resolve_target(asker.request, asker.client, registry=asker.registry, terms=asker.terms)
-    hop = _new_hop(asker, target, above=root.authority, parent=root.jti, index=1, actor=asker.client)
+    hop = _new_hop(asker, target, above=root.authority, parent=root.jti, actor=asker.client, is_first=True)
     return Proposal(
         shape=Shape.START,
         chain=GrantChain(root=root, hops=(hop,)),
@@ -75,36 +112,32 @@ def propose_start(asker: Asker, user: UserToken) -> Proposal:
     )
 
 
-def propose_from_token(asker: Asker, subject: VerifiedToken) -> Proposal:
-    """A delegation, a renewal or a narrowing by the current actor of `subject`. Raises: OAuthRefused."""
-    client, requested_actor = asker.client, asker.request.requested_actor
-    if subject.actor != client.id:
-        # Whoever else holds this token saw it or stole it.
-        raise _invalid(Reason.NOT_CURRENT_ACTOR, "the client is not the current actor of the subject_token")
-    if requested_actor is None:
-        raise _invalid(Reason.ACTOR_REQUIRED, "name the agent that the token is for in requested_actor")
-    _require_edges_allowed(asker, subject.chain)
-    target = resolve_target(asker.request, client, registry=asker.registry, terms=asker.terms)
-    if requested_actor != client.id:
-        return _propose_delegation(asker, subject, target, requested_actor)
+def propose_from_token(asker: Asker, subject: VerifiedToken, actor: Agent) -> Proposal:
+    """A delegation to `actor`, or a renewal or narrowing where `actor` is the client itself. Raises: OAuthRefused."""
+    _require_still_allowed(asker, subject.chain)  # step 8
+    if actor.id == asker.client.id:
+        return _propose_for_itself(asker, subject)
+    if actor.id in subject.actors:  # step 9
+        raise _invalid(Reason.LOOP, "the requested_actor is in the chain already")
+    _require_depth(asker, subject)
+    return _propose_hop(asker, subject, _resolve_target(asker), actor=actor, shape=Shape.DELEGATE)
+
+
+def _propose_for_itself(asker: Asker, subject: VerifiedToken) -> Proposal:
+    # Only target and scope tell a renewal, which adds no hop, from a narrowing: depth has to wait for them.
+    target = _resolve_target(asker)
     if _is_renewal(asker, subject, target):
         return _propose_renewal(asker, subject, target)
-    return _propose_hop(asker, subject, target, actor=client, shape=Shape.NARROW)
-
-
-def _propose_delegation(asker: Asker, subject: VerifiedToken, target: Target, requested_actor: str) -> Proposal:
-    # An agent that is unknown, disabled or not allowed gets one answer: nobody learns who exists.
-    actor = asker.registry.enabled_agent(requested_actor)
-    if actor is None or not asker.registry.may_delegate(asker.client.id, requested_actor):
-        raise _refuse_delegatee("the client may not delegate to the requested_actor")
-    if requested_actor in subject.actors:
-        raise _invalid(Reason.LOOP, "the requested_actor is in the chain already")
-    return _propose_hop(asker, subject, target, actor=actor, shape=Shape.DELEGATE)
+    _require_depth(asker, subject)
+    return _propose_hop(asker, subject, target, actor=asker.client, shape=Shape.NARROW)
 
 
 def _propose_hop(asker: Asker, subject: VerifiedToken, target: Target, *, actor: Agent, shape: Shape) -> Proposal:
     leaf = subject.chain.leaf
-    hop = _new_hop(asker, target, above=leaf.authority, parent=leaf.jti, index=subject.depth + 1, actor=actor)
+    require_target_allowed(  # step 10
+        target, parent=leaf.authority.resources, actor=actor, registry=asker.registry
+    )
+    hop = _new_hop(asker, target, above=leaf.authority, parent=leaf.jti, actor=actor)
     # What an agent gets for another is exchange-only: the asker can never act as the other.
     for_another = shape is Shape.DELEGATE
     return Proposal(
@@ -152,11 +185,20 @@ def _root(asker: Asker, user: UserToken) -> Root:
     return Root(iss=terms.issuer, sub=user.sub, jti=asker.new_id(), authority=authority)
 
 
-def _new_hop(asker: Asker, target: Target, *, above: Authority, parent: str, index: int, actor: Agent) -> Hop:
-    """Steps 9 to 13 for a hop of `actor` below an entry with the authority `above`."""
-    if index > min(above.max_depth, asker.terms.max_depth):
+def _resolve_target(asker: Asker) -> Target:
+    return resolve_target(asker.request, asker.client, registry=asker.registry, terms=asker.terms)
+
+
+def _require_depth(asker: Asker, subject: VerifiedToken) -> None:
+    index = subject.depth + 1
+    if index > min(subject.chain.leaf.authority.max_depth, asker.terms.max_depth):
         raise _invalid(Reason.DEPTH_EXCEEDED, f"hop {index} would be deeper than allowed")
-    require_target_allowed(target, parent=above.resources, actor=actor, registry=asker.registry)
+
+
+def _new_hop(
+    asker: Asker, target: Target, *, above: Authority, parent: str, actor: Agent, is_first: bool = False
+) -> Hop:
+    """Steps 11 to 13 for a hop of `actor` below an entry with the authority `above`."""
     scope = _requested_scope(asker)
     max_depth = above.max_depth if actor.max_depth is None else min(above.max_depth, actor.max_depth)
     authority = Authority(
@@ -168,7 +210,7 @@ def _new_hop(asker: Asker, target: Target, *, above: Authority, parent: str, ind
         max_depth=max_depth,
         bound=above.bound,
     )
-    _require_attenuated(above, authority, is_first=index == 1)
+    _require_attenuated(above, authority, is_first=is_first)
     _require_within_ceiling(scope, actor)
     _require_meaning(scope, target, asker.registry)
     authority = replace(authority, exp=_asked_exp(asker, latest=authority.exp))
@@ -193,7 +235,7 @@ def _require_attenuated(above: Authority, authority: Authority, *, is_first: boo
         case Dimension.SCOPE:
             # At the first hop this tells the user's own limit from a delegator's.
             reason = Reason.ROOT_EXCEEDED if is_first else Reason.NOT_NARROWER
-            excess = render_scope(authority.scope - above.scope)
+            excess = _shown(authority.scope - above.scope)
             raise OAuthRefused(OAuthError.INVALID_SCOPE, reason, f"not held by the delegator: {excess}")
         case dimension:  # pragma: no cover - target, lifetime and depth were bounded before; the law has the last word
             raise _invalid(Reason.NOT_NARROWER, f"wider than what was delegated: {dimension}")
@@ -207,7 +249,7 @@ def _require_attenuated(above: Authority, authority: Authority, *, is_first: boo
 
 def _require_within_ceiling(scope: ScopeSet, actor: Agent) -> None:
     if not scope <= actor.scopes:
-        excess = render_scope(scope - actor.scopes)
+        excess = _shown(scope - actor.scopes)
         raise OAuthRefused(OAuthError.INVALID_SCOPE, Reason.CEILING_EXCEEDED, f"not registered for the actor: {excess}")
 
 
@@ -217,8 +259,13 @@ def _require_meaning(scope: ScopeSet, target: Target, registry: Registry) -> Non
         raise OAuthRefused(
             OAuthError.INVALID_SCOPE,
             Reason.TARGET_NOT_ALLOWED,
-            f"no meaning at the resources asked for: {render_scope(meaningless)}",
+            f"no meaning at the resources asked for: {_shown(meaningless)}",
         )
+
+
+def _shown(scope: ScopeSet) -> str:
+    # A token or secret that was put into the wrong parameter does not come back in an answer, nor into a record.
+    return without_secrets(render_scope(scope))
 
 
 def _latest_exp(asker: Asker, above: Authority, actor: Agent) -> int:
@@ -239,8 +286,10 @@ def _asked_exp(asker: Asker, *, latest: int) -> int:
     return asker.now + asked
 
 
-def _require_edges_allowed(asker: Asker, chain: GrantChain) -> None:
-    """Every delegation in the chain is still allowed, its agents still enabled: permission taken back counts now."""
+def _require_still_allowed(asker: Asker, chain: GrantChain) -> None:
+    """The user's issuer, the agents and the delegations of the chain: what was taken back since counts now."""
+    if not asker.registry.is_user(chain.root.sub):
+        raise _invalid(Reason.ROOT_INVALID, "subject_token: the user is of no identity provider registered here")
     actors = [hop.actor for hop in chain.hops]
     for delegator, delegatee in pairwise(actors):
         if delegator != delegatee and not asker.registry.may_delegate(delegator, delegatee):

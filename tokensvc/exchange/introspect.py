@@ -37,11 +37,11 @@ class IntrospectionService:
         try:
             verified = self._verify(token)
         except TokenRefused:
-            return INACTIVE
-        if not _concerns(verified, caller) or not self._everybody_enabled(verified):
-            return INACTIVE
+            return dict(INACTIVE)
+        if not _concerns(verified, caller) or not self._everybody_registered(verified):
+            return dict(INACTIVE)
         if await self._store.is_revoked(verified.chain.revocables()):
-            return INACTIVE
+            return dict(INACTIVE)
         return _describe(verified)
 
     def _verify(self, token: str) -> VerifiedToken:
@@ -61,8 +61,10 @@ class IntrospectionService:
             revocations=UnsafeRevocationElsewhere(),
         )
 
-    def _everybody_enabled(self, token: VerifiedToken) -> bool:
-        return all(self._registry.enabled_agent(actor) is not None for actor in token.actors)
+    def _everybody_registered(self, token: VerifiedToken) -> bool:
+        """The user's issuer still registered and every agent enabled, as the exchange demands."""
+        agents = [self._registry.enabled_agent(actor) for actor in token.actors]
+        return self._registry.is_user(token.sub) and None not in agents
 
 
 def _concerns(token: VerifiedToken, caller: Party) -> bool:

@@ -90,7 +90,7 @@ class Terms:
 class Registry:
     """Everybody who is registered, by the names they are known under."""
 
-    __slots__ = ("_by_client_id", "_by_name", "agents", "issuers", "resources")
+    __slots__ = ("_by_client_id", "_by_name", "_subject_prefixes", "agents", "issuers", "resources")
 
     def __init__(
         self, *, agents: Iterable[Agent], resources: Iterable[Resource], issuers: Iterable[UpstreamIssuer]
@@ -101,6 +101,7 @@ class Registry:
         servers: dict[str, Party] = {resource.client_id: resource for resource in self.resources.values()}
         self._by_client_id: Final[dict[str, Party]] = {**servers, **self.agents}
         self._by_name: Final = {name: resource for resource in self.resources.values() for name in resource.names}
+        self._subject_prefixes: Final = {issuer.subject_prefix for issuer in self.issuers.values()}
 
     def party(self, client_id: str) -> Party | None:
         """The agent or resource of that `client_id`: one namespace, compared byte for byte."""
@@ -119,6 +120,13 @@ class Registry:
         """True when both are enabled and the delegator's list names the delegatee."""
         agent = self.enabled_agent(delegator)
         return agent is not None and self.enabled_agent(delegatee) is not None and delegatee in agent.may_delegate_to
+
+    def is_user(self, sub: str) -> bool:
+        """True when a registered issuer may vouch for `sub`, and no client is called so.
+
+        RFC 9068 s5: a user who is called like an agent would be taken for it.
+        """
+        return self.party(sub) is None and any(map(sub.startswith, self._subject_prefixes))
 
     def scopes_at(self, resources: Iterable[str]) -> ScopeSet:
         """The scopes that have meaning at one of `resources` at least."""

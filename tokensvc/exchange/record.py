@@ -12,7 +12,14 @@ from tokensvc.exchange.request import ExchangeRequest
 from tokensvc.ports import Outcome, Record
 from tokensvc.verify import VerifiedToken
 
-__all__ = ["describe_grant", "describe_request", "describe_subject", "record_granted", "record_refused"]
+__all__ = [
+    "describe_grant",
+    "describe_request",
+    "describe_subject",
+    "record_granted",
+    "record_refused",
+    "without_secrets",
+]
 
 # Something of the length of a token or secret that a client put into the wrong parameter is not written down.
 _SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9_-]{40,}(?:\.[A-Za-z0-9_-]*)*")
@@ -78,8 +85,8 @@ def record_refused(
     """The record of a refusal, with the exact fault for the operator."""
     fault: dict[str, JsonValue] = {
         "error": refusal.error,
-        "description": refusal.description,
-        "detail": refusal.detail,
+        "description": without_secrets(refusal.description),
+        "detail": without_secrets(refusal.detail),
     }
     return Record(
         id=record_id,
@@ -92,6 +99,11 @@ def record_refused(
     )
 
 
+def without_secrets(text: str) -> str:
+    """`text` with everything that could be a token or secret replaced."""
+    return _SECRET_LIKE.sub("[long value]", text)
+
+
 def _safe(text: str) -> str:
-    shown = _SECRET_LIKE.sub("[long value]", text)
+    shown = without_secrets(text)
     return shown if len(shown) <= _MAX_TEXT else shown[:_MAX_TEXT] + "..."

@@ -4,26 +4,30 @@ Any token of the chain will do, expired or not. Who may revoke a hop: the agent 
 A root is the operator's to revoke.
 """
 
+from typing import Final
+
 from tokensvc.core.chain import HARD_MAX_DEPTH, Hop
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
-from tokensvc.exchange.parties import Party, Registry, Terms
-from tokensvc.exchange.record import describe_subject
+from tokensvc.exchange.parties import Party, Terms
+from tokensvc.exchange.record import describe_subject, record_refused
 from tokensvc.exchange.service import REMEMBER_S, new_id
-from tokensvc.exchange.subject import verify_own_token
+from tokensvc.exchange.subject import audience_of, verify_own_token
 from tokensvc.ports import Clock, Outcome, Record, Signer, Store
 from tokensvc.verify import StaticKeys, VerifiedToken
 
 __all__ = ["RevocationService"]
 
+# The latest moment that a token can name: 2^53 - 1, the largest integer in JSON (`core.jsontext`).
+_END_OF_TIME: Final = 9_007_199_254_740_991
+
 
 class RevocationService:
     """Revokes hops for the agents of their chain."""
 
-    __slots__ = ("_clock", "_registry", "_signer", "_store", "_terms")
+    __slots__ = ("_clock", "_signer", "_store", "_terms")
 
-    def __init__(self, *, registry: Registry, terms: Terms, store: Store, signer: Signer, clock: Clock) -> None:
-        self._registry = registry
+    def __init__(self, *, terms: Terms, store: Store, signer: Signer, clock: Clock) -> None:
         self._terms = terms
         self._store = store
         self._signer = signer
@@ -33,14 +37,18 @@ class RevocationService:
         """Revoke the last hop of `token`, or the entry of its chain whose `jti` is `hop`.
 
         A token that is none of ours is answered like a success (RFC 7009 s2.2). When this returns, the revocation is
-        durable. Raises: OAuthRefused (`unauthorized_client`, `invalid_request`); Unavailable.
+        durable. Raises: OAuthRefused (`unauthorized_client`, `invalid_request`), recorded; Unavailable.
         """
         now = self._clock()
         try:
-            verified = self._verify(token, now)
+            verified = self._verify(token)
         except OAuthRefused:
             return
-        entry = _entry_to_revoke(verified, caller, hop)
+        try:
+            entry = _entry_to_revoke(verified, caller, hop)
+        except OAuthRefused as refusal:
+            # Whoever asks holds a token of ours that does not concern it: somebody will want to know.
+            raise await self._recorded(refusal, caller, verified, now) from refusal
         await self._store.revoke(
             revocations=(
                 Revocation(
@@ -66,15 +74,32 @@ class RevocationService:
             ),
         )
 
-    def _verify(self, token: str, now: int) -> VerifiedToken:
-        # The hard cap: a smaller configured depth must not keep anybody from revoking what was issued under a larger.
+    async def _recorded(self, refusal: OAuthRefused, caller: Party, token: VerifiedToken, now: int) -> OAuthRefused:
+        record = record_refused(
+            record_id=new_id(),
+            now=now,
+            client_id=caller.client_id,
+            refusal=refusal,
+            lineage=token.lineage,
+            inputs={"configuration": self._terms.configuration, "subject": describe_subject(token.chain)},
+        )
+        await self._store.append(record)
+        return refusal.recorded_as(record.id)
+
+    def _verify(self, token: str) -> VerifiedToken:
+        """The proof that `token` is one of ours by signature and chain, whatever its time.
+
+        To be told of success and have nothing revoked is the one thing that must not happen. So no setting that changed
+        since counts: the depth is the hard cap, and the audience, which the last hop must grant, may be a resource that
+        was taken out. As of the end of time no token is from a clock ahead of ours.
+        """
         return verify_own_token(
             token,
             keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
             terms=self._terms,
-            audiences=frozenset({self._terms.issuer, *self._registry.resources}),
+            audiences=frozenset({audience_of(token) or self._terms.issuer}),
             max_depth=HARD_MAX_DEPTH,
-            now=now,
+            now=_END_OF_TIME,
         )
 
 

@@ -18,7 +18,14 @@ from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
-from tokensvc.exchange.grant import Asker, Proposal, propose_from_token, propose_start
+from tokensvc.exchange.grant import (
+    Asker,
+    Proposal,
+    propose_from_token,
+    propose_start,
+    require_actor,
+    require_actor_of_start,
+)
 from tokensvc.exchange.issue import Product, build_token
 from tokensvc.exchange.parties import Agent, Party, Registry, Terms
 from tokensvc.exchange.record import describe_request, describe_subject, record_granted, record_refused
@@ -133,8 +140,9 @@ class ExchangeService:
         trail.lineage = subject.lineage
         trail.inputs["subject"] = describe_subject(subject.chain)
         _require_alive(subject, leeway_s=self._terms.leeway_s, now=asker.now)
+        actor = require_actor(asker, subject)  # step 7
         await self._require_not_revoked(subject.chain.revocables())  # step 8
-        return propose_from_token(asker, subject)
+        return propose_from_token(asker, subject, actor)
 
     async def _propose_from_user(self, asker: Asker, iss: str | None, trail: _Trail) -> Proposal:
         issuer = None if iss is None else self._registry.issuers.get(iss)
@@ -159,6 +167,7 @@ class ExchangeService:
             "scope": render_scope(user.scope),
             "sha256": user.sha256,
         }
+        require_actor_of_start(asker)  # step 7
         await self._require_not_revoked(user.revocables())  # step 8
         return propose_start(asker, user)
 

@@ -13,7 +13,7 @@ from typing import Final
 from tokensvc.core.chain import parse_integer, parse_text
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import split_compact, verify_signature
-from tokensvc.core.keyset import Algorithm
+from tokensvc.core.keyset import Algorithm, find_algorithm
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet, parse_requested_scope
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason, TokenRefused
@@ -23,7 +23,7 @@ from tokensvc.verify.expectation import MAX_TOKEN_BYTES
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
 from tokensvc.verify.verifier import unsafe_verify_token_of_any_age
 
-__all__ = ["UserToken", "issuer_of", "verify_own_token", "verify_user_token"]
+__all__ = ["UserToken", "audience_of", "issuer_of", "verify_own_token", "verify_user_token"]
 
 # Before the signature is known to be ours, a reason would tell a forger how far the forgery got.
 _BEFORE_SIGNATURE: Final = frozenset(
@@ -68,11 +68,20 @@ class UserToken:
 
 def issuer_of(token: str) -> str | None:
     """The `iss` that an unverified token claims: a hint which check applies, nothing more."""
+    return _claimed(token, "iss")
+
+
+def audience_of(token: str) -> str | None:
+    """The `aud` that an unverified token claims. Worth something only once the token verified."""
+    return _claimed(token, "aud")
+
+
+def _claimed(token: str, name: str) -> str | None:
     try:
-        iss = parse_json_object(split_compact(token, max_bytes=MAX_TOKEN_BYTES).payload).get("iss")
+        claim = parse_json_object(split_compact(token, max_bytes=MAX_TOKEN_BYTES).payload).get(name)
     except Malformed:
         return None
-    return iss if isinstance(iss, str) else None
+    return claim if isinstance(claim, str) and claim else None
 
 
 def verify_own_token(
@@ -105,7 +114,8 @@ def verify_user_token(
 ) -> UserToken:
     """The proof that `token` is a current access token of a user of `issuer`, for this service, held by `client`.
 
-    Raises: OAuthRefused (`invalid_request`, `subject_token_invalid`); the exact fault is in `detail`.
+    Raises: OAuthRefused (`invalid_request`): `subject_token_invalid`, the exact fault in `detail`; `holder_unproven`
+    for one that is bound to a key.
     """
     try:
         payload = _open(token, issuer)
@@ -114,9 +124,15 @@ def verify_user_token(
         _require_meant_for(client, payload, issuer)
     except Malformed as exc:
         raise _subject_token_invalid(exc.description) from exc
-    if registry.party(user.sub) is not None:
-        # RFC 9068 s5: a user who is called like an agent would be taken for it.
+    if not registry.is_user(user.sub):
         raise _subject_token_invalid("the user has the id of a registered client")
+    if "cnf" in payload:
+        # Step 6: whoever found a token that is bound to a key must not get an unbound one for it (RFC 9449 s1).
+        raise OAuthRefused(
+            OAuthError.INVALID_REQUEST,
+            Reason.HOLDER_UNPROVEN,
+            "subject_token: the token is bound to a key, and no proof can be checked here",
+        )
     return user
 
 
@@ -128,7 +144,7 @@ def _open(token: str, issuer: UpstreamIssuer) -> Mapping[str, JsonValue]:
         raise Malformed("the header has a member that is not allowed")
     if parse_text(header.get("typ"), "typ").lower().removeprefix("application/") not in issuer.typ:
         raise Malformed("typ is none that this issuer is configured with")
-    algorithm = parse_text(header.get("alg"), "alg")
+    algorithm = find_algorithm(header.get("alg"))
     key = issuer.keys.find(parse_text(header.get("kid"), "kid"))
     if key is None or key.alg != algorithm or algorithm not in issuer.algorithms & set(Algorithm):
         raise Malformed("no key of the issuer fits kid and alg")
