@@ -76,6 +76,15 @@ async def test_a_disabled_agent_anywhere_in_the_chain_ends_it(world: World) -> N
     assert await world.but(registry=make_registry(mailer={"enabled": False})).is_active(third)
 
 
+async def test_a_delegation_that_is_not_allowed_any_more_ends_the_tokens_below_it(world: World) -> None:
+    first, second, third = await world.chain()
+    withdrawn = world.but(registry=make_registry(planner={"may_delegate_to": frozenset()}))
+    renewed = [await world.renew(token) for token in (first, second, third)]
+
+    assert [await withdrawn.is_active(token) for token in renewed] == [True, False, False]
+    assert [await world.is_active(token) for token in renewed] == [True, True, True]
+
+
 async def test_a_resource_or_agent_that_is_taken_out_ends_its_tokens(world: World) -> None:
     token = await world.renew(await world.start())
 

@@ -120,6 +120,23 @@ async def test_a_token_or_secret_in_the_wrong_parameter_is_not_written_down(
     assert await world.verdict("planner", world.delegation(first)) is None
 
 
+@pytest.mark.parametrize(
+    ("word", "is_written"),
+    [
+        ("Zm9vYmFyYmF6cXV4MTIzNA", False),
+        ("0123456789abcdef0123456789abcdef", False),
+        ("crm.read_all_customers-of-region.eu2", True),
+        ("a-very-long-agent-name-for-region-2", True),
+    ],
+)
+async def test_128_bits_in_hex_or_base64url_are_not_written_down_and_long_names_are(
+    world: World, word: str, *, is_written: bool
+) -> None:
+    await world.refused("planner", world.starting(scope=word, requested_actor=word))
+
+    assert (word in text_of(world.store.records[-1])) is is_written
+
+
 async def test_a_secret_that_became_a_parameter_name_is_not_written_down(world: World) -> None:
     request = {**world.starting(), secret_of("planner"): ("a", "b")}
     refusal = await world.refused("planner", request)

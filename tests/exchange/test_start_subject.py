@@ -4,7 +4,7 @@ import pytest
 
 from tests.exchange.parties import CRM, IDP, ISSUER, identity_provider, make_registry
 from tests.exchange.world import World, form, make_world
-from tests.simulator import ABSENT, NOW, USER, Members, Simulator, assemble, ec_key, rsa_key
+from tests.simulator import ABSENT, NOW, USER, Members, Simulator, assemble, ec_key, ed_key, rsa_key
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, Reason
 
@@ -100,7 +100,7 @@ async def test_claims_that_two_readers_could_read_differently_are_refused(world:
     assert await world.verdict("planner", world.starting(control)) is None
 
 
-@pytest.mark.parametrize("claim", ["act", "grant_chain", "grant_profile"])
+@pytest.mark.parametrize("claim", ["act", "grant_chain", "grant_profile", "authorization_details"])
 @pytest.mark.parametrize("value", [{"sub": "researcher"}, [], 1, False])
 async def test_a_user_token_that_carries_a_delegation_is_refused(world: World, claim: str, value: object) -> None:
     claims: Members = {claim: value}
@@ -147,6 +147,21 @@ async def test_a_header_that_is_not_as_configured_is_refused(world: World, heade
 @pytest.mark.parametrize("header", [{"typ": "application/at+jwt"}, {"typ": "AT+JWT"}, {"x5t": "x"}, {"x5t#S256": "x"}])
 async def test_a_header_as_identity_providers_write_it_is_accepted(world: World, header: Members) -> None:
     assert await world.verdict("planner", world.starting(world.user_token(header=header))) is None
+
+
+@pytest.mark.parametrize("alg", ["Ed25519", "EdDSA"])
+async def test_an_identity_provider_may_call_ed25519_by_its_old_name(alg: str) -> None:
+    keys = KeySet([ec_key("idp").public, ed_key("idp-ed").public])
+    wide = await make_world(
+        registry=make_registry(provider=identity_provider(keys=keys, algorithms=frozenset({"Ed25519"})))
+    )
+    narrow = wide.but(registry=make_registry(provider=identity_provider(keys=keys)))
+    token = wide.user_token(key=ed_key("idp-ed"), header={"alg": alg})
+    crossed = wide.user_token(key=ed_key("idp-ed"), header={"alg": "ES256"})
+
+    assert await wide.verdict("planner", wide.starting(token)) is None
+    assert await wide.verdict("planner", wide.starting(crossed)) == REFUSED
+    assert await narrow.verdict("planner", narrow.starting(token)) == REFUSED
 
 
 async def test_only_the_configured_keys_and_algorithms_of_the_issuer_count() -> None:

@@ -20,6 +20,7 @@ from tokensvc.demo.chain_view import loss, visible
 from tokensvc.demo.play import Report, Walked
 from tokensvc.demo.world import World
 from tokensvc.errors import Reason
+from tokensvc.verify.expectation import DEFAULT_LEEWAY_S
 
 __all__ = ["instructions", "show_instructions", "show_report", "show_world"]
 
@@ -47,7 +48,8 @@ def show_report(console: Console, report: Report) -> None:
     if report.findings:
         _head(console, "Everything else is refused (at the right: the same call without the fault)")
         console.print(Padding(Group(*_findings(report.findings)), _INDENT, expand=False))
-        late = f"  Offline, the API takes a revoked token until that ends: {MAX_LIFETIME_S} s at most."
+        latest_s = MAX_LIFETIME_S + DEFAULT_LEEWAY_S
+        late = f"  Offline, the API takes a revoked token until that ends: {latest_s} s at most, its leeway included."
         console.print(Text(late, "dim"))
     console.print()
     for failure in report.failures:

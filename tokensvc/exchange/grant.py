@@ -7,7 +7,6 @@ Nothing is ever trimmed to fit. The order on authority itself stands in `core.au
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import pairwise
 
 from tokensvc.core.authority import Authority, Dimension, is_proper, widened
 from tokensvc.core.chain import GrantChain, Hop, Root
@@ -259,7 +258,7 @@ def _require_meaning(scope: ScopeSet, target: Target, registry: Registry) -> Non
         raise OAuthRefused(
             OAuthError.INVALID_SCOPE,
             Reason.TARGET_NOT_ALLOWED,
-            f"no meaning at the resources asked for: {_shown(meaningless)}",
+            f"leave out what has no meaning at the resources asked for: {_shown(meaningless)}",
         )
 
 
@@ -290,12 +289,8 @@ def _require_still_allowed(asker: Asker, chain: GrantChain) -> None:
     """The user's issuer, the agents and the delegations of the chain: what was taken back since counts now."""
     if not asker.registry.is_user(chain.root.sub):
         raise _invalid(Reason.ROOT_INVALID, "subject_token: the user is of no identity provider registered here")
-    actors = [hop.actor for hop in chain.hops]
-    for delegator, delegatee in pairwise(actors):
-        if delegator != delegatee and not asker.registry.may_delegate(delegator, delegatee):
-            raise _refuse_delegatee("a delegation in the chain is not allowed any more")
-    if any(asker.registry.enabled_agent(actor) is None for actor in actors):
-        raise _refuse_delegatee("an agent in the chain is not enabled")
+    if not asker.registry.still_allows(chain.actors):
+        raise _refuse_delegatee("an agent or a delegation in the chain is not allowed any more")
 
 
 def _refuse_delegatee(description: str) -> OAuthRefused:

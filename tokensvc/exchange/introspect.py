@@ -38,7 +38,10 @@ class IntrospectionService:
             verified = self._verify(token)
         except TokenRefused:
             return dict(INACTIVE)
-        if not _concerns(verified, caller) or not self._everybody_registered(verified):
+        if not _concerns(verified, caller):
+            return dict(INACTIVE)
+        # What was taken back since counts here as it does in the exchange.
+        if not (self._registry.is_user(verified.sub) and self._registry.still_allows(verified.actors)):
             return dict(INACTIVE)
         if await self._store.is_revoked(verified.chain.revocables()):
             return dict(INACTIVE)
@@ -60,11 +63,6 @@ class IntrospectionService:
             now=self._clock(),
             revocations=UnsafeRevocationElsewhere(),
         )
-
-    def _everybody_registered(self, token: VerifiedToken) -> bool:
-        """The user's issuer still registered and every agent enabled, as the exchange demands."""
-        agents = [self._registry.enabled_agent(actor) for actor in token.actors]
-        return self._registry.is_user(token.sub) and None not in agents
 
 
 def _concerns(token: VerifiedToken, caller: Party) -> bool:

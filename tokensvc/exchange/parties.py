@@ -1,8 +1,9 @@
 """Who is registered: agents, resources, upstream issuers; and the service's own terms. Values, made once at start."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from tokensvc.core.keyset import KeySet
@@ -22,8 +23,8 @@ class AuthMethod(StrEnum):
 class Agent:
     """A client that may use the token endpoint: what it may hold, and to whom it may delegate.
 
-    `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` and
-    `max_depth` bound the hops it is given; None sets no bound of its own.
+    `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
+    hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     """
 
     id: str
@@ -120,6 +121,13 @@ class Registry:
         """True when both are enabled and the delegator's list names the delegatee."""
         agent = self.enabled_agent(delegator)
         return agent is not None and self.enabled_agent(delegatee) is not None and delegatee in agent.may_delegate_to
+
+    def still_allows(self, actors: Sequence[str]) -> bool:
+        """True when every agent of a chain is enabled and each delegation in it allowed now. `actors` as in `act`."""
+        delegations = [(delegator, actor) for actor, delegator in pairwise(actors) if actor != delegator]
+        return all(self.enabled_agent(actor) is not None for actor in actors) and all(
+            self.may_delegate(delegator, delegatee) for delegator, delegatee in delegations
+        )
 
     def is_user(self, sub: str) -> bool:
         """True when a registered issuer may vouch for `sub`, and no client is called so.

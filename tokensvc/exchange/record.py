@@ -21,12 +21,18 @@ __all__ = [
     "without_secrets",
 ]
 
-# Something of the length of a token or secret that a client put into the wrong parameter is not written down.
-_SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9_-]{40,}(?:\.[A-Za-z0-9_-]*)*")
-# A record keeps enough of a parameter to see what was meant; a request may be 64 KiB.
-_MAX_TEXT: Final = 500
+# What could be a token or secret that a client put into the wrong parameter is not written down: 128 bits or more in
+# hex or base64url. Names that people give have no letters of both cases and digits in so long a word.
+_SECRET_LIKE: Final = re.compile(
+    r"[A-Za-z0-9_-]{40,}(?:\.[A-Za-z0-9_-]*)*"
+    r"|\b[0-9a-f]{32,}\b"
+    r"|(?<![A-Za-z0-9_-])(?=[A-Za-z_-]*[0-9])(?=[a-z0-9_-]*[A-Z])(?=[A-Z0-9_-]*[a-z])[A-Za-z0-9_-]{22,}"
+)
+# A record keeps enough of a parameter to see what was meant, and no more: a request may be 64 KiB, and a refusal costs
+# the asker nothing.
+_MAX_TEXT: Final = 200
 # More targets than this in one request are a mistake; the record says enough with the first ones.
-_MAX_ITEMS: Final = 20
+_MAX_ITEMS: Final = 4
 
 
 def describe_request(request: ExchangeRequest) -> dict[str, JsonValue]:

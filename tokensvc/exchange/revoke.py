@@ -109,7 +109,7 @@ def _entry_to_revoke(token: VerifiedToken, caller: Party, jti: str | None) -> Ho
     if caller.client_id not in above_or_at:
         raise _unauthorized("only an agent of the chain may revoke in it")
     if jti == token.chain.root.jti:
-        raise _unauthorized("a root is revoked by an operator")
+        raise _unauthorized("a root cannot be revoked here: revoke the first hop")
     index = len(hops) - 1 if jti is None else next((i for i, hop in enumerate(hops) if hop.jti == jti), None)
     if index is None:
         raise OAuthRefused(OAuthError.INVALID_REQUEST, Reason.PARAMETER_INVALID, "hop is no entry of the token's chain")

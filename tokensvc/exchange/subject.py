@@ -39,8 +39,9 @@ _BEFORE_SIGNATURE: Final = frozenset(
 # Headers that identity providers really send. `crit`, `b64`, `zip`, `jwk`, `jku`, `x5u`, `x5c` change how a token would
 # have to be read, or try to bring their own key (RFC 8725 s3.10).
 _UPSTREAM_HEADER: Final = frozenset({"typ", "alg", "kid", "x5t", "x5t#S256"})
-# A token with any of these was made by a token service: to start from it would drop the actors before.
-_DELEGATED: Final = ("act", "grant_chain", "grant_profile")
+# A token with one of the first three was made by a token service: to start from it would drop the actors before. The
+# last limits a token in a way that is not read here, and must not be lost on the way (RFC 9396 s9.1).
+_REFUSED: Final = ("act", "grant_chain", "grant_profile", "authorization_details")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +155,8 @@ def _open(token: str, issuer: UpstreamIssuer) -> Mapping[str, JsonValue]:
 
 
 def _parse_user(token: str, payload: Mapping[str, JsonValue], issuer: UpstreamIssuer) -> UserToken:
-    if not payload.keys().isdisjoint(_DELEGATED):
-        raise Malformed("a token that carries a delegation is no user's token")
+    if not payload.keys().isdisjoint(_REFUSED):
+        raise Malformed("a token with a delegation or with authorization details is no user's token here")
     return UserToken(
         issuer=issuer,
         sub=issuer.subject_prefix + parse_text(payload.get("sub"), "sub"),

@@ -15,8 +15,8 @@ __all__ = ["LifetimeOnly", "RevocationList", "RevocationView", "UnsafeRevocation
 class LifetimeOnly:
     """No revocations are looked at. Tokens that live longer than `max_s` seconds are refused instead.
 
-    A revoked token then still passes for at most that long, and its renewals are the token service's to refuse. The
-    verified token says that the check was not made.
+    A revoked token then still passes for at most that long and the leeway, and its renewals are the token service's to
+    refuse. The verified token says that the check was not made.
     """
 
     max_s: int
