@@ -48,8 +48,9 @@ def show_report(console: Console, report: Report) -> None:
     if report.findings:
         _head(console, "Everything else is refused (at the right: the same call without the fault)")
         console.print(Padding(Group(*_findings(report.findings)), _INDENT, expand=False))
+        # Its own leeway comes on top.
         latest_s = MAX_LIFETIME_S + DEFAULT_LEEWAY_S
-        late = f"  Offline, the API takes a revoked token until that ends: {latest_s} s at most, its leeway included."
+        late = f"  Offline, the API takes a revoked token until that ends: {latest_s} s at most."
         console.print(Text(late, "dim"))
     console.print()
     for failure in report.failures:
