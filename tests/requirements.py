@@ -97,6 +97,33 @@ REQUIREMENTS: Final = (
         ),
     ),
     Requirement(
+        id="ED25519-SIGNATURE",
+        section="RFC 8032 s5.1.7",
+        text="An Ed25519 signature decodes as R and S of 32 octets each with S below the group order, or is invalid.",
+        tests=(
+            "tests/core/test_ed25519.py::test_ed25519_signatures_of_another_length_or_form_are_refused",
+            "tests/core/test_vectors_jose.py::test_every_raw_ed25519_signature_is_judged_as_wycheproof_does",
+        ),
+    ),
+    Requirement(
+        id="ED25519-POINT",
+        section="RFC 8032 s5.1.3",
+        text="A public key is a point of the curve in its one encoding; anything else does not decode.",
+        tests=("tests/core/test_ed25519.py::test_of_any_32_bytes_exactly_the_sound_points_are_keys",),
+    ),
+    Requirement(
+        id="ED25519-NAMES",
+        section="RFC 9864 s2.2",
+        text="Ed25519 is the name that is written; EdDSA is deprecated.",
+        tests=("tests/core/test_ed25519.py::test_the_old_name_is_read_and_never_written",),
+    ),
+    Requirement(
+        id="OKP-JWK",
+        section="RFC 8037 s2",
+        text="kty, crv and x are present; x is the public key in base64url; the thumbprint is over crv, kty and x.",
+        tests=("tests/core/test_ed25519.py::test_the_thumbprint_and_the_signature_are_those_of_rfc_8037",),
+    ),
+    Requirement(
         id="JWK-SET",
         section="RFC 7517 s5",
         text="A JWK Set is an object with an array named keys.",
@@ -252,7 +279,7 @@ REQUIREMENTS: Final = (
         id="RFC9068-RS256",
         section="RFC 9068 s2.1",
         text="RS256 is among the supported algorithms.",
-        tests=("tests/verify/test_accepted.py::test_a_token_under_either_algorithm_is_accepted",),
+        tests=("tests/verify/test_accepted.py::test_a_token_under_any_of_the_algorithms_is_accepted",),
     ),
     Requirement(
         id="RFC9068-REQUIRED",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tokensvc.core.jws import SigningKey
@@ -37,6 +37,7 @@ __all__ = [
     "assemble",
     "b64",
     "ec_key",
+    "ed_key",
     "encode",
     "jti",
     "rsa_key",
@@ -65,12 +66,21 @@ def ec_key(name: str) -> SigningKey:
 
 
 @cache
+def ed_key(name: str) -> SigningKey:
+    """The Ed25519 key of that name, always the same one; its `kid` is `name`."""
+    secret = hashlib.sha256(name.encode()).digest()
+    return _named(ed25519.Ed25519PrivateKey.from_private_bytes(secret), name, Algorithm.ED25519)
+
+
+@cache
 def rsa_key(name: str) -> SigningKey:
     """An RS256 key, the same one within a run; its `kid` is `name`."""
     return _named(rsa.generate_private_key(public_exponent=65537, key_size=2048), name, Algorithm.RS256)
 
 
-def _named(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, name: str, alg: Algorithm) -> SigningKey:
+def _named(
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey, name: str, alg: Algorithm
+) -> SigningKey:
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     jwk = SigningKey.from_pem(pem, alg=alg).unsafe_private_jwk()
     return SigningKey.from_jwk({**jwk, "kid": name})

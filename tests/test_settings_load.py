@@ -104,7 +104,8 @@ def test_missing_key_is_named_with_its_table(tmp_path: Path, place: Place, remed
 @pytest.mark.parametrize(
     ("place", "value", "remedy"),
     [
-        (("keys", "algorithm"), "HS256", "Write 'ES256' or 'RS256'."),
+        (("keys", "algorithm"), "HS256", "Write 'ES256', 'Ed25519' or 'RS256'."),
+        (("keys", "algorithm"), "EdDSA", "Write 'ES256', 'Ed25519' or 'RS256'."),
         (("limits", "depth"), 99, "Write 10 or less."),
         (("limits", "depth"), 0, "Write 1 or more."),
         (("store",), 3, "Write [store] above its keys."),
@@ -291,11 +292,12 @@ def test_key_set_that_cannot_be_used_is_refused(tmp_path: Path, content: bytes |
     assert [(error.file, error.description) for error in found] == [(str(jwks), problem)]
 
 
-def test_key_set_needs_a_key_for_a_configured_algorithm(tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", [Algorithm.ES256, Algorithm.ED25519])
+def test_key_set_needs_a_key_for_a_configured_algorithm(tmp_path: Path, algorithm: Algorithm) -> None:
     place: Place = ("identity_provider", 0, "algorithms")
-    path = write_settings(tmp_path, change(valid_values(), place, ["ES256"]))
+    path = write_settings(tmp_path, change(valid_values(), place, [str(algorithm)]))
     found = examine_settings(path, {})
     assert isinstance(found, tuple)
-    assert found[0].description == "the key set holds no signature key for ES256"
-    (tmp_path / JWKS_FILE).write_text(json.dumps(render_jwks(KeySet([make_key(Algorithm.ES256).public]))))
+    assert found[0].description == f"the key set holds no signature key for {algorithm}"
+    (tmp_path / JWKS_FILE).write_text(json.dumps(render_jwks(KeySet([make_key(algorithm).public]))))
     assert isinstance(examine_settings(path, {}), Settings)

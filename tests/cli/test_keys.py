@@ -49,15 +49,17 @@ def test_key_of_another_algorithm_is_published_and_does_not_sign(config: Path) -
     assert [(key["alg"], key["signs"]) for key in listed] == [("RS256", False), ("ES256", True)]
 
 
-def test_the_configured_algorithm_is_the_default(config: Path) -> None:
-    made = json.loads(run("generate", "--config", config, "--json", TOKENSVC_KEYS__ALGORITHM="RS256").stdout)
-    assert made["alg"] == "RS256"
+@pytest.mark.parametrize("algorithm", ["RS256", "Ed25519"])
+def test_the_configured_algorithm_is_the_default(config: Path, algorithm: str) -> None:
+    made = json.loads(run("generate", "--config", config, "--json", TOKENSVC_KEYS__ALGORITHM=algorithm).stdout)
+    assert made["alg"] == algorithm
+    assert LocalSigner(config.parent / "keys", Algorithm(algorithm)).signing_key().kid == made["kid"]
 
 
 def test_unknown_algorithm_is_wrong_usage(config: Path) -> None:
     result = run("generate", "--config", config, "--algorithm", "HS256")
     assert result.exit_code == 2
-    assert "is none of ES256, RS256" in result.stderr
+    assert "is none of ES256, Ed25519, RS256" in result.stderr
     assert run("generate", "--config", config, "--algorithm", "ES256").exit_code == 0
 
 

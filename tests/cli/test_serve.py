@@ -24,6 +24,7 @@ from tokensvc.core.keyset import Algorithm
 from tokensvc.settings import Settings
 from tokensvc.signing.keyfiles import generate_key
 from tokensvc.storage.memory import MemoryStore
+from tokensvc.telemetry import Telemetry
 
 COMMAND = Path(sys.executable).with_name("tokensvc")
 TIMEOUT_S = 30
@@ -95,7 +96,9 @@ def test_it_says_where_it_listens_and_a_signal_ends_it_with_exit_code_0(
     assert (curl, metadata["issuer"], said["issuer"], ready.status_code) == ("curl -s", issuer, issuer, 200)
     assert said["store"] == f"sqlite:///{tmp_path}/tokens.db"
     events = [json.loads(line) for line in err.splitlines()]
-    assert [event["event"] for event in events] == ["started", "stopped"]
+    assert [event["event"] for event in events] == ["store_made", "started", "stopped"]
+    assert events[0]["level"] == "warning"
+    assert "revocations" in events[0]["meaning"]
     assert (tmp_path / "tokens.db").exists()
 
 
@@ -171,6 +174,17 @@ def test_a_store_that_can_never_be_used_is_exit_code_3(tmp_path: Path) -> None:
     assert "mkdir -p" in result.stderr
 
 
+@pytest.mark.parametrize("content", [b"no database at all" * 1000, b"SQLite format 3\0" + b"\xa5" * 9000])
+def test_a_file_that_is_no_database_is_exit_code_3(tmp_path: Path, content: bytes) -> None:
+    config = configured(tmp_path, store={"url": "sqlite:///tokens.db"})
+    (tmp_path / "tokens.db").write_bytes(content)
+
+    result = run("--config", config, "--port", "0")
+
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "Restore it from a backup, or name another file" in result.stderr
+
+
 def test_a_store_that_cannot_be_used_now_is_exit_code_4(tmp_path: Path) -> None:
     config = configured(tmp_path, store={"url": "sqlite:///tokens.db"})
     with closing(sqlite3.connect(tmp_path / "tokens.db")) as other:
@@ -179,6 +193,7 @@ def test_a_store_that_cannot_be_used_now_is_exit_code_4(tmp_path: Path) -> None:
 
     assert (result.exit_code, result.stdout) == (4, "")
     assert "store.url" in result.stderr
+    assert "(SQLITE_BUSY)" in result.stderr
 
 
 def test_a_signal_during_the_start_ends_it_before_it_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +208,7 @@ def test_a_signal_during_the_start_ends_it_before_it_serves(tmp_path: Path, monk
 
     store = Slow()
 
-    def open_slowly(_settings: Settings) -> Slow:
+    def open_slowly(_settings: Settings, _telemetry: Telemetry) -> Slow:
         return store
 
     monkeypatch.setattr(wiring, "open_store", open_slowly)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.simulator import Simulator, assemble, b64, ec_key, rsa_key
+from tests.simulator import Simulator, assemble, b64, ec_key, ed_key, rsa_key
 from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.jws import seal_compact, split_compact, verify_signature
 from tokensvc.core.keyset import Algorithm
@@ -14,7 +14,7 @@ LIMIT = 16_384
 @pytest.mark.requirement("JWS-COMPACT", "JWS-SIGNING-INPUT")
 @pytest.mark.parametrize("alg", list(Algorithm))
 def test_what_was_sealed_is_opened_and_verifies(alg: Algorithm) -> None:
-    key = ec_key("k") if alg is Algorithm.ES256 else rsa_key("k")
+    key = {Algorithm.ES256: ec_key, Algorithm.ED25519: ed_key, Algorithm.RS256: rsa_key}[alg]("k")
 
     jws = split_compact(seal_compact({"a": "é"}, typ="at+jwt", key=key), max_bytes=LIMIT)
 

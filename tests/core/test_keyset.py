@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.simulator import Members, b64, ec_key, rsa_key
+from tests.simulator import Members, b64, ec_key, ed_key, rsa_key
 from tokensvc.core.keyset import MAX_KID_LENGTH, KeySet, PublicKey, parse_jwks, render_jwks
 from tokensvc.errors import KeyRefused
 
@@ -25,21 +25,26 @@ def rsa_jwk(name: str = "rsa") -> Members:
     return dict(rsa_key(name).public.jwk())
 
 
+def ed_jwk(name: str = "ed") -> Members:
+    return dict(ed_key(name).public.jwk())
+
+
 def jwks(*keys: object) -> KeySet:
     return parse_jwks(json.loads(json.dumps({"keys": keys})))
 
 
 @pytest.mark.requirement("JWK-SET")
 def test_a_rendered_key_set_is_read_back_and_holds_no_private_member() -> None:
-    keys = KeySet([ec_key("a").public, ec_key("b").public, rsa_key("r").public])
+    keys = KeySet([ec_key("a").public, ec_key("b").public, rsa_key("r").public, ed_key("e").public])
 
     rendered = render_jwks(keys)
 
     assert list(parse_jwks(rendered)) == list(keys)
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert [jwk.keys() for jwk in rendered["keys"][1:]] == [
         {"kty", "kid", "alg", "use", "crv", "x", "y"},
         {"kty", "kid", "alg", "use", "n", "e"},
+        {"kty", "kid", "alg", "use", "crv", "x"},
     ]
 
 
@@ -91,7 +96,14 @@ def test_a_key_has_one_thumbprint_however_it_is_spelt() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"kty": "OKP", "crv": "Ed25519", "x": "AA", "kid": "k"},
+        {"kty": "OKP", "crv": "Ed448", "x": "AA"},
+        {"kty": "OKP", "crv": "Ed448", "alg": "EdDSA", "x": "AA"},
+        {"kty": "OKP", "crv": "Ed448", "alg": "Ed448", "x": "AA"},
+        {"kty": "OKP", "crv": "X25519", "x": ed_key("ed").public.jwk()["x"]},
+        {"kty": "OKP", "crv": "X25519", "alg": "ECDH-ES", "x": "AA"},
+        {"kty": "OKP", "crv": "X448", "use": "enc", "x": "AA"},
+        {"kty": "OKP", "crv": ["Ed25519"]},
+        {"kty": "OKP"},
         {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"},
         {"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA"},
         {"kty": ["EC"]},
@@ -130,9 +142,9 @@ def test_a_key_that_is_not_for_our_signatures_is_passed_over(change: Members) ->
 
 
 def test_a_key_without_use_and_alg_has_the_algorithm_of_its_kind() -> None:
-    bare = [{name: jwk[name] for name in jwk if name not in ("use", "alg")} for jwk in (ec_jwk(), rsa_jwk())]
+    bare = [{name: jwk[name] for name in jwk if name not in ("use", "alg")} for jwk in (ec_jwk(), rsa_jwk(), ed_jwk())]
 
-    assert [key.alg for key in jwks(*bare)] == ["ES256", "RS256"]
+    assert [key.alg for key in jwks(*bare)] == ["ES256", "RS256", "Ed25519"]
     assert len(jwks({**bare[0], "key_ops": ["verify"]})) == 1
 
 
@@ -145,16 +157,16 @@ members = st.sampled_from(["kty", "crv", "x", "y", "n", "e", "d", "k", "alg", "u
 base64url = st.binary(max_size=70).map(b64)
 
 
-@given(st.sampled_from(["ec", "rsa"]), st.dictionaries(members, json_values | base64url, max_size=4))
+@given(st.sampled_from(["ec", "ed", "rsa"]), st.dictionaries(members, json_values | base64url, max_size=4))
 def test_no_json_value_in_a_key_raises_anything_but_key_refused(kind: str, change: Mapping[str, object]) -> None:
     try:
-        keys = jwks({**(ec_jwk() if kind == "ec" else rsa_jwk()), **change})
+        keys = jwks({**{"ec": ec_jwk, "ed": ed_jwk, "rsa": rsa_jwk}[kind](), **change})
     except KeyRefused:
         return
     for key in keys:
         assert isinstance(key, PublicKey)
         assert 0 < len(key.kid) <= MAX_KID_LENGTH
-        assert key.alg == {"EC": "ES256", "RSA": "RS256"}[key.jwk()["kty"]]
+        assert key.alg == {"EC": "ES256", "OKP": "Ed25519", "RSA": "RS256"}[key.jwk()["kty"]]
 
 
 @given(st.dictionaries(st.just("keys") | st.text(max_size=4), json_values, max_size=3))

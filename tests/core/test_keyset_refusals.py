@@ -3,7 +3,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.simulator import Members, b64, ec_key, rsa_key
+from tests.simulator import Members, b64, ec_key, ed_key, rsa_key
 from tokensvc.core.jws import decode_base64url
 from tokensvc.core.keyset import MAX_KEYS, MAX_KID_LENGTH, KeySet, parse_jwks
 from tokensvc.errors import KeyRefused
@@ -26,6 +26,10 @@ def ec_jwk(**change: object) -> Members:
 
 def rsa_jwk(**change: object) -> Members:
     return {**rsa_key("rsa").public.jwk(), **change}
+
+
+def ed_jwk(**change: object) -> Members:
+    return {**ed_key("ed").public.jwk(), **change}
 
 
 def require_refused(*keys: object) -> None:
@@ -55,7 +59,7 @@ def test_a_set_of_very_many_keys_is_refused_unread() -> None:
 @pytest.mark.requirement("JWK-NO-PRIVATE")
 @pytest.mark.parametrize("member", ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
 def test_a_private_member_in_a_public_set_is_refused_even_on_a_key_that_is_not_used(member: str) -> None:
-    for key in (ec_jwk(), rsa_jwk(), {"kty": "OKP"}, ec_jwk(use="enc")):
+    for key in (ec_jwk(), rsa_jwk(), ed_jwk(), {"kty": "OKP"}, ec_jwk(use="enc")):
         require_refused({**key, member: "AA"})
         parse(key)
 
@@ -64,6 +68,7 @@ def test_a_private_member_in_a_public_set_is_refused_even_on_a_key_that_is_not_u
 def test_a_symmetric_key_in_a_public_set_is_refused() -> None:
     require_refused({"kty": "oct", "k": "AAAA", "alg": "HS256", "kid": "h"})
     require_refused({"kty": "oct"})
+    parse(ec_jwk(), ed_jwk(), rsa_jwk())
 
 
 @pytest.mark.parametrize("kid", [None, "", 1, ["a"], True, "k" * (MAX_KID_LENGTH + 1)])
@@ -75,7 +80,31 @@ def test_a_key_without_a_usable_kid_is_refused(kid: object) -> None:
 
 @pytest.mark.requirement("JWT-BCP-ONE-ALG")
 @pytest.mark.parametrize(
-    "key", [ec_jwk(alg="RS256"), rsa_jwk(alg="ES256"), ec_jwk(kty="RSA"), rsa_jwk(kty="EC"), ec_jwk(crv="P-384")]
+    "key",
+    [
+        ec_jwk(alg="RS256"),
+        rsa_jwk(alg="ES256"),
+        ec_jwk(kty="RSA"),
+        rsa_jwk(kty="EC"),
+        ec_jwk(crv="P-384"),
+        ec_jwk(crv="Ed25519"),
+        ec_jwk(alg="Ed25519"),
+        ec_jwk(alg="EdDSA"),
+        rsa_jwk(alg="EdDSA"),
+        ed_jwk(alg="ES256"),
+        ed_jwk(alg="RS256"),
+        ed_jwk(kty="EC"),
+        ed_jwk(kty="RSA"),
+        ed_jwk(crv="Ed448"),
+        ed_jwk(crv="X25519"),
+        ed_jwk(crv="X448"),
+        ed_jwk(crv="P-256"),
+        ed_jwk(crv="ed25519"),
+        ed_jwk(crv=["Ed25519"]),
+        ed_jwk(crv=None),
+        ed_jwk(alg="EdDSA", crv="X25519"),
+        ed_jwk(alg="EdDSA", crv="P-256"),
+    ],
 )
 def test_a_key_of_another_kind_than_its_algorithm_is_refused(key: Members) -> None:
     require_refused(key)

@@ -1,7 +1,7 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from tests.simulator import ec_key, rsa_key
+from tests.simulator import ec_key, ed_key, rsa_key
 from tokensvc.core.jws import CompactJws, SigningKey, verify_signature
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -50,7 +50,7 @@ def test_both_s_of_an_es256_signature_verify_as_the_standard_says() -> None:
     assert verify_signature(jws(raw(r, ORDER - s)), ec_key("k").public)
 
 
-@pytest.mark.parametrize("key", [ec_key("k"), rsa_key("k")], ids=["ES256", "RS256"])
+@pytest.mark.parametrize("key", [ec_key("k"), ed_key("k"), rsa_key("k")], ids=["ES256", "Ed25519", "RS256"])
 def test_a_signature_with_any_bit_changed_is_refused(key: SigningKey) -> None:
     good = key.sign(MESSAGE)
     assert verify_signature(jws(good), key.public)
@@ -72,5 +72,8 @@ def test_rs256_signatures_of_another_length_or_message_are_refused() -> None:
 
 
 def test_a_signature_is_judged_by_the_algorithm_of_the_key_alone() -> None:
-    assert not verify_signature(jws(ec_key("k").sign(MESSAGE)), rsa_key("k").public)
-    assert not verify_signature(jws(rsa_key("k").sign(MESSAGE)), ec_key("k").public)
+    keys = [ec_key("k"), ed_key("k"), rsa_key("k")]
+
+    for signer in keys:
+        verdicts = [verify_signature(jws(signer.sign(MESSAGE)), key.public) for key in keys]
+        assert verdicts == [key is signer for key in keys]

@@ -1,5 +1,5 @@
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -9,14 +9,21 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from tests.simulator import Members, ec_key, rsa_key
+from tests.simulator import Members, b64, ec_key, ed_key, rsa_key
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import MAX_KID_LENGTH, Algorithm, KeySet, parse_jwks, render_jwks
 from tokensvc.errors import KeyRefused
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+PrivateKey = (
+    ec.EllipticCurvePrivateKey
+    | rsa.RSAPrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+    | x25519.X25519PrivateKey
+)
 
 P256 = ec.derive_private_key(11, ec.SECP256R1())
+ED25519 = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -24,7 +31,11 @@ def pem(key: PrivateKey, encryption: KeySerializationEncryption | None = None) -
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
 
 
-@pytest.mark.parametrize(("key", "alg"), [(P256, Algorithm.ES256), (RSA, Algorithm.RS256)], ids=["ES256", "RS256"])
+@pytest.mark.parametrize(
+    ("key", "alg"),
+    [(P256, Algorithm.ES256), (ED25519, Algorithm.ED25519), (RSA, Algorithm.RS256)],
+    ids=["ES256", "Ed25519", "RS256"],
+)
 def test_a_key_from_pem_is_named_by_its_thumbprint_and_comes_back_from_its_jwk(key: PrivateKey, alg: Algorithm) -> None:
     signing = SigningKey.from_pem(pem(key), alg=alg)
 
@@ -42,8 +53,12 @@ def test_a_key_from_pem_is_named_by_its_thumbprint_and_comes_back_from_its_jwk(k
         (ec.derive_private_key(11, ec.SECP384R1()), Algorithm.ES256),
         (ec.derive_private_key(11, ec.SECP256K1()), Algorithm.ES256),
         (ec.derive_private_key(11, ec.BrainpoolP256R1()), Algorithm.ES256),
-        (ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)), Algorithm.ES256),
-        (ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)), Algorithm.RS256),
+        (ED25519, Algorithm.ES256),
+        (ED25519, Algorithm.RS256),
+        (P256, Algorithm.ED25519),
+        (RSA, Algorithm.ED25519),
+        (ed448.Ed448PrivateKey.generate(), Algorithm.ED25519),
+        (x25519.X25519PrivateKey.generate(), Algorithm.ED25519),
         (rsa.generate_private_key(public_exponent=65537, key_size=1024), Algorithm.RS256),  # noqa: S505 - weak on purpose
         (rsa.generate_private_key(public_exponent=3, key_size=2048), Algorithm.RS256),
     ],
@@ -105,8 +120,50 @@ def test_a_jwk_that_must_not_sign_is_refused(change: Members) -> None:
     SigningKey.from_jwk(private(kid="k" * MAX_KID_LENGTH))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"d": ed_key("other").unsafe_private_jwk()["d"]},
+        {"x": ed_key("other").unsafe_private_jwk()["x"]},
+        {"d": ed_key("k").unsafe_private_jwk()["d"] + "="},
+        {"x": ed_key("k").unsafe_private_jwk()["x"] + "="},
+        {"d": b64(bytes(31))},
+        {"d": b64(bytes(33))},
+        {"d": ""},
+        {"d": 5},
+        {"x": None},
+        {"crv": "Ed448"},
+        {"crv": "X25519"},
+        {"alg": "ES256"},
+        {"alg": "Ed448"},
+        {"alg": ["Ed25519"]},
+    ],
+)
+def test_an_ed25519_jwk_that_must_not_sign_is_refused(change: Members) -> None:
+    jwk = ed_key("k").unsafe_private_jwk()
+    assert SigningKey.from_jwk(jwk) == ed_key("k")
+
+    with pytest.raises(KeyRefused):
+        SigningKey.from_jwk({**jwk, **change})
+
+
+@pytest.mark.parametrize("member", ["crv", "x"])
+def test_an_incomplete_private_ed25519_jwk_is_refused(member: str) -> None:
+    jwk = ed_key("k").unsafe_private_jwk()
+
+    with pytest.raises(KeyRefused):
+        SigningKey.from_jwk({name: value for name, value in jwk.items() if name != member})
+
+
+def test_a_private_jwk_that_says_eddsa_signs_as_ed25519() -> None:
+    key = SigningKey.from_jwk({**ed_key("k").unsafe_private_jwk(), "alg": "EdDSA"})
+
+    assert key == ed_key("k")
+    assert (key.alg, key.public.jwk()["alg"], key.unsafe_private_jwk()["alg"]) == ("Ed25519",) * 3
+
+
 def test_a_public_jwk_cannot_sign() -> None:
-    for key in (ec_key("k"), rsa_key("k")):
+    for key in (ec_key("k"), ed_key("k"), rsa_key("k")):
         with pytest.raises(KeyRefused):
             SigningKey.from_jwk(key.public.jwk())
 
@@ -121,7 +178,7 @@ def test_an_incomplete_private_rsa_jwk_is_refused(member: str) -> None:
 
 
 def test_a_signing_key_shows_nothing_private() -> None:
-    for key in (ec_key("k"), rsa_key("k")):
+    for key in (ec_key("k"), ed_key("k"), rsa_key("k")):
         shown = repr(key) + repr(key.public) + str(key.public.jwk())
         secrets = [
             value for name, value in key.unsafe_private_jwk().items() if name in ("d", "p", "q", "dp", "dq", "qi")

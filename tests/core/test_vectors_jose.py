@@ -1,12 +1,14 @@
-"""Project Wycheproof: JWS, JWK and raw ECDSA signatures, through the doors that tokens go through."""
+"""Project Wycheproof: JWS, JWK, raw ECDSA and Ed25519 signatures, through the doors that tokens go through."""
 
 from typing import Any
+
+import pytest
 
 from tests.shared_vectors import read_vectors
 from tests.simulator import b64
 from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.jws import CompactJws, split_compact, verify_signature
-from tokensvc.core.keyset import Algorithm, KeySet, parse_jwks
+from tokensvc.core.keyset import Algorithm, KeySet, PublicKey, parse_jwks
 from tokensvc.errors import KeyRefused, Malformed
 
 Case = tuple[dict[str, Any], dict[str, Any]]
@@ -28,6 +30,12 @@ def accepts(keys: KeySet, jws: str) -> bool:
     kid, alg = header.get("kid"), header.get("alg")
     candidates = [keys.find(kid)] if isinstance(kid, str) else list(keys) if kid is None else []
     return any(key is not None and key.alg == alg and verify_signature(compact, key) for key in candidates)
+
+
+def verifies(case: dict[str, Any], key: PublicKey) -> bool:
+    """What `verify_signature` says of the raw signature of a case."""
+    signature, message = bytes.fromhex(case["sig"]), bytes.fromhex(case["msg"])
+    return verify_signature(CompactJws(header=b"", payload=b"", signature=signature, signing_input=message), key)
 
 
 def is_accepted(group: dict[str, Any], case: dict[str, Any]) -> bool:
@@ -88,10 +96,22 @@ def test_every_raw_ecdsa_signature_is_judged_as_wycheproof_does() -> None:
         point = bytes.fromhex(group["publicKey"]["uncompressed"])
         jwk = {"kty": "EC", "crv": "P-256", "kid": "k", "x": b64(point[1:33]), "y": b64(point[33:])}
         (key,) = parse_jwks({"keys": [jwk]})
-        jws = CompactJws(
-            header=b"", payload=b"", signature=bytes.fromhex(case["sig"]), signing_input=bytes.fromhex(case["msg"])
-        )
-        if verify_signature(jws, key) != (case["result"] == "valid"):
+        if verifies(case, key) != (case["result"] == "valid"):
             wrong.append(case["tcId"])
     assert wrong == []
     assert len(judged) == 262
+
+
+@pytest.mark.requirement("ED25519-SIGNATURE")
+def test_every_raw_ed25519_signature_is_judged_as_wycheproof_does() -> None:
+    wrong = []
+    judged = cases("ed25519_test.json")
+    for group, case in judged:
+        raw = bytes.fromhex(group["publicKey"]["pk"])
+        jwk = {"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": b64(raw)}
+        (key,) = parse_jwks({"keys": [jwk]})
+        assert key.jwk()["x"] == group["publicKeyJwk"]["x"]
+        if verifies(case, key) != (case["result"] == "valid"):
+            wrong.append(case["tcId"])
+    assert wrong == []
+    assert [sum(case["result"] == result for _, case in judged) for result in ("valid", "invalid")] == [88, 63]

@@ -164,6 +164,29 @@ def test_file_with_other_members_is_refused(made: KeyFile, members: dict[str, ob
     assert "secret" not in str(error)
 
 
+YEAR_9999 = 253_402_300_799
+
+
+@pytest.mark.parametrize(("odd", "good"), [(-1, 0), (-(10**15), 0), (YEAR_9999 + 1, YEAR_9999), (2**53 - 1, 1)])
+def test_file_made_at_no_time_of_the_calendar_is_refused(made: KeyFile, odd: int, good: int) -> None:
+    rewrite(made, created=odd)
+    assert refused(made.path.parent).description == "created is not from 0 to 253402300799 (epoch seconds)"
+    rewrite(made, created=good)
+    assert [file.created for file in list_keys(made.path.parent)] == [good]
+
+
+def test_no_key_is_made_that_could_not_be_read_back(made: KeyFile) -> None:
+    directory = made.path.parent
+    rewrite(made, created=YEAR_9999)
+    with pytest.raises(ConfigurationError) as raised:
+        generate_key(directory, Algorithm.ES256, now=NOW)
+    assert (raised.value.file, raised.value.description) == (str(directory), "no key can be newer than the year 9999")
+    assert len(list_keys(directory)) == 1
+    rewrite(made, created=YEAR_9999 - 1)
+    generate_key(directory, Algorithm.ES256, now=NOW)
+    assert len(list_keys(directory)) == 2
+
+
 def test_file_without_created_is_refused(made: KeyFile) -> None:
     made.path.write_text(json.dumps({"key": made.key.unsafe_private_jwk()}))
     assert refused(made.path.parent).description.startswith("not exactly the members")

@@ -26,7 +26,7 @@ def test_what_it_signs_its_published_key_verifies(tmp_path: Path, algorithm: Alg
 
 
 def test_the_newest_key_of_the_configured_algorithm_signs_and_all_are_published(tmp_path: Path) -> None:
-    made = [generate_key(tmp_path, Algorithm(alg), now=NOW) for alg in ("ES256", "ES256", "RS256")]
+    made = [generate_key(tmp_path, Algorithm(alg), now=NOW) for alg in ("ES256", "ES256", "RS256", "Ed25519")]
     signer = LocalSigner(tmp_path, Algorithm.ES256)
     assert signer.signing_key().kid == made[1].key.kid
     assert {key.kid for key in signer.public_keys()} == {file.key.kid for file in made}

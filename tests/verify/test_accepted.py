@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulator import API, FILES, ISSUER, NOW, SCOPE, USER, Simulator, ec_key, jti, rsa_key
+from tests.simulator import API, FILES, ISSUER, NOW, SCOPE, USER, Simulator, ec_key, ed_key, jti, rsa_key
 from tokensvc.core.jws import SigningKey
 from tokensvc.errors import AccessDenied, Reason
 from tokensvc.verify import Evidence, Expectation, KeySet, StaticKeys, UncheckedStep
@@ -29,8 +29,10 @@ def test_a_verified_token_says_who_acts_for_whom_and_how_that_came_about() -> No
 
 
 @pytest.mark.requirement("RFC9068-RS256")
-@pytest.mark.parametrize("key", [ec_key("service"), rsa_key("service")], ids=["ES256", "RS256"])
-def test_a_token_under_either_algorithm_is_accepted(key: SigningKey) -> None:
+@pytest.mark.parametrize(
+    "key", [ec_key("service"), ed_key("service"), rsa_key("service")], ids=["ES256", "Ed25519", "RS256"]
+)
+def test_a_token_under_any_of_the_algorithms_is_accepted(key: SigningKey) -> None:
     sim = Simulator(key=key)
 
     assert sim.reason(sim.token(sim.claims(sim.chain("planner")))) is None

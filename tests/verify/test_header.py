@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests.simulator import ABSENT, NOW, Members, Simulator, assemble, ec_key
+from tests.simulator import ABSENT, NOW, Members, Simulator, assemble, ec_key, ed_key
 from tokensvc.errors import Reason
 
 SIM = Simulator()
@@ -104,8 +104,10 @@ def test_a_header_with_a_member_missing_is_refused(missing: str) -> None:
         "ES384",
         "ES512",
         "ES256K",
-        "EdDSA",
-        "Ed25519",
+        "Ed448",
+        "ed25519",
+        "EDDSA",
+        "Ed25519ph",
         "PS256",
         "RS384",
         "RS512",
@@ -127,7 +129,19 @@ def test_an_algorithm_that_is_not_on_the_list_is_refused(alg: object) -> None:
 
 @pytest.mark.requirement("JWT-BCP-ONE-ALG")
 def test_a_listed_algorithm_that_is_not_the_one_of_the_key_is_refused() -> None:
-    assert reason(alg="RS256") is Reason.UNKNOWN_KEY
+    for alg in ("RS256", "Ed25519", "EdDSA"):
+        assert reason(alg=alg) is Reason.UNKNOWN_KEY
+
+
+def test_under_an_ed25519_key_the_old_name_of_the_algorithm_is_the_same_and_any_other_is_refused() -> None:
+    sim = Simulator(key=ed_key("service"))
+
+    def verdict(alg: str) -> Reason | None:
+        return sim.reason(sim.token(CLAIMS, header=sim.header(alg=alg)))
+
+    assert (verdict("Ed25519"), verdict("EdDSA")) == (None, None)
+    assert {verdict(alg) for alg in ("ES256", "RS256")} == {Reason.UNKNOWN_KEY}
+    assert {verdict(alg) for alg in ("Ed448", "eddsa", "none")} == {Reason.MALFORMED}
 
 
 @pytest.mark.requirement("JWT-BCP-KID")

@@ -1,5 +1,6 @@
 """Other libraries read our tokens and keys as we do: PyJWT, and joserfc by its own high-level door."""
 
+import json
 from typing import Any
 
 import jwt
@@ -7,14 +8,19 @@ import pytest
 from joserfc import jwk as joserfc_jwk
 from joserfc import jwt as joserfc_jwt
 from joserfc.errors import JoseError
+from jwt.algorithms import OKPAlgorithm
 from jwt.types import Options
 
-from tests.simulator import API, FILES, ISSUER, NOW, Members, Simulator, ec_key, rsa_key
+from tests.simulator import API, FILES, ISSUER, NOW, Members, Simulator, ec_key, ed_key, rsa_key
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import KeySet, render_jwks
 from tokensvc.errors import Reason
 
 KEYS = pytest.mark.parametrize("key", [ec_key("service"), rsa_key("service")], ids=["ES256", "RS256"])
+ED = ed_key("service")
+EVERY_KEY = pytest.mark.parametrize(
+    "key", [ec_key("service"), ED, rsa_key("service")], ids=["ES256", "Ed25519", "RS256"]
+)
 NO_CLOCK: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
 
 
@@ -71,7 +77,49 @@ def test_pyjwt_made_tokens_are_verified_like_our_own(key: SigningKey) -> None:
     assert sim.verify(token).jti == claims["jti"]
 
 
-@KEYS
+def eddsa() -> jwt.PyJWS:
+    """PyJWT 2.15 knows the old name alone; its own algorithm object is registered under the new one."""
+    pyjws = jwt.PyJWS()
+    pyjws.register_algorithm("Ed25519", OKPAlgorithm())
+    return pyjws
+
+
+def test_pyjwt_and_we_agree_on_ed25519_under_either_name_of_the_algorithm() -> None:
+    sim, claims, token = of(ED)
+    private = jwt.PyJWK({**ED.unsafe_private_jwk(), "alg": "EdDSA"}).key
+    public = jwt.PyJWK({**ED.public.jwk(), "alg": "EdDSA"}).key
+    old = jwt.encode(claims, private, algorithm="EdDSA", headers={"typ": "at+jwt", "kid": ED.kid})
+    forged = Simulator(key=ed_key("thief")).token(claims, header=sim.header())
+
+    assert jwt.get_unverified_header(token)["alg"] == "Ed25519"
+    assert jwt.get_unverified_header(old)["alg"] == "EdDSA"
+    assert json.loads(eddsa().decode(token, public, algorithms=["Ed25519"])) == claims
+    assert (sim.reason(token), sim.reason(old)) == (None, None)
+    assert sim.reason(forged) is Reason.BAD_SIGNATURE
+    with pytest.raises(jwt.InvalidSignatureError):
+        eddsa().decode(forged, public, algorithms=["Ed25519"])
+
+
+def test_pyjwt_and_we_agree_on_every_changed_ed25519_signature() -> None:
+    sim, _, token = of(ED)
+    public = jwt.PyJWK({**ED.public.jwk(), "alg": "EdDSA"}).key
+
+    def pyjwt_accepts(text: str) -> bool:
+        try:
+            eddsa().decode(text, public, algorithms=["Ed25519"])
+        except jwt.InvalidTokenError:
+            return False
+        return True
+
+    assert pyjwt_accepts(token)
+    start = token.rindex(".") + 1
+    # The last letter carries unused bits, which PyJWT does not look at.
+    for position in range(start, len(token) - 1):
+        changed = token[:position] + ("B" if token[position] == "A" else "A") + token[position + 1 :]
+        assert pyjwt_accepts(changed) == (sim.reason(changed) is None) == (changed == token)
+
+
+@EVERY_KEY
 def test_joserfc_agrees_on_every_signature(key: SigningKey) -> None:
     sim, claims, token = of(key)
     keys = joserfc_jwk.KeySet.import_key_set(published(key))  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ port = 8700
 
 [keys]
 dir = "keys"                     # tokensvc keys generate adds one; the newest signs
-algorithm = "ES256"              # or RS256
+algorithm = "ES256"              # or Ed25519, RS256
 
 [limits]
 depth = 5                        # delegations in a row, 10 at most

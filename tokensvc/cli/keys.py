@@ -38,7 +38,7 @@ def _generate(
     *,
     config: ConfigOption = DEFAULT_CONFIG,
     algorithm: Annotated[
-        str | None, typer.Option("--algorithm", metavar="ALG", help="ES256 or RS256; else the configured one.")
+        str | None, typer.Option("--algorithm", metavar="ALG", help="ES256, Ed25519 or RS256; else the configured one.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -79,7 +79,7 @@ def _run(settings: "Settings", host: str, port: int, config: Path) -> None:
     from tokensvc.wiring import build_app, open_store, uvicorn_config
 
     telemetry = Telemetry()
-    store = open_store(settings)
+    store = open_store(settings, telemetry)
     try:
         app = build_app(settings, store=store, telemetry=telemetry)
     except ConfigurationError as exc:

@@ -20,6 +20,8 @@ __all__ = ["register"]
 
 # What a verifier takes at most is 16 KiB: this is enough to see that a text is too large, and no more.
 _MAX_INPUT_BYTES: Final = 65_536
+# As for the key set of an identity provider: a hundred RSA keys with their certificates.
+_MAX_JWKS_BYTES: Final = 1_000_000
 # The longest lifetime that the token service may be configured to give (900 s).
 _DEFAULT_MAX_LIFETIME_S: Final = 900
 # Wider than any line: a token is 16 KiB at most, and an escape six times what it stands for.
@@ -88,14 +90,13 @@ def _verify(
 
 
 def _load_keys(path: Path, *, as_json: bool) -> "KeySet":
+    from tokensvc.smallfile import read_small_file
     from tokensvc.verify import parse_json_object, parse_jwks
 
     try:
-        text = path.read_bytes()
+        return parse_jwks(parse_json_object(read_small_file(path, max_bytes=_MAX_JWKS_BYTES)))
     except OSError as exc:
         raise typer.BadParameter(f"--jwks: cannot read {path}: {exc.strerror}") from exc
-    try:
-        return parse_jwks(parse_json_object(text))
     except (Malformed, KeyRefused) as exc:
         remedy = "Give the JWK Set that the token service publishes at its jwks_uri."
         fail([ConfigurationError(exc.description, file=str(path), key="", remedy=remedy)], as_json=as_json)

@@ -1,4 +1,4 @@
-"""Public keys by `kid`, one algorithm to a key (RFC 7517, RFC 7638, RFC 8725 s3.1).
+"""Public keys by `kid`, one algorithm to a key (RFC 7517, RFC 7638, RFC 8037, RFC 8725 s3.1).
 
 A key is checked against its algorithm once, when it is imported; after that it is used with that algorithm only.
 """
@@ -6,23 +6,34 @@ A key is checked against its algorithm once, when it is imported; after that it 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
     EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
 )
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from tokensvc.core.jsontext import JsonObject, JsonValue
 from tokensvc.errors import KeyRefused
 
-__all__ = ["Algorithm", "AsymmetricKey", "KeySet", "PublicKey", "import_key", "parse_jwks", "render_jwks", "wrap_key"]
+__all__ = [
+    "Algorithm",
+    "AsymmetricKey",
+    "KeySet",
+    "PublicKey",
+    "find_algorithm",
+    "import_key",
+    "parse_jwks",
+    "render_jwks",
+    "wrap_key",
+]
 
-AsymmetricKey = ECKey | RSAKey
+AsymmetricKey = ECKey | OKPKey | RSAKey
 
 # An identity provider publishes a handful of keys; a set larger than this is a mistake or an attack.
 MAX_KEYS: Final = 100
@@ -41,19 +52,38 @@ _ROCA_RESIDUES: Final = {
     for prime in (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 }
 
+# edwards25519 (RFC 8032 s5.1): -x^2 + y^2 = 1 + d x^2 y^2 over the field of p elements.
+_ED25519_P: Final = 2**255 - 19
+_ED25519_D: Final = -121665 * pow(121666, -1, _ED25519_P) % _ED25519_P
+
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MATERIAL: Final = frozenset({"kty", "crv", "x", "y", "n", "e"}) | _PRIVATE_MEMBERS
 
 
 class Algorithm(StrEnum):
-    """The signature algorithms in use (RFC 7518 s3.1)."""
+    """The signature algorithms in use, by their fully specified names (RFC 7518 s3.1, RFC 9864 s2.2)."""
 
     ES256 = "ES256"
+    ED25519 = "Ed25519"
     RS256 = "RS256"
 
 
-_ALGORITHM_BY_KTY: Final = {"EC": Algorithm.ES256, "RSA": Algorithm.RS256}
-_THUMBPRINT_MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}
+# The name of Ed25519 and Ed448 together (RFC 8037 s3.1), which RFC 9864 deprecates and many still write. We never do.
+_EDDSA: Final = "EdDSA"
+_ALGORITHM_BY_NAME: Final = {**{str(algorithm): algorithm for algorithm in Algorithm}, _EDDSA: Algorithm.ED25519}
+_ALGORITHM_BY_KTY: Final = {"EC": Algorithm.ES256, "OKP": Algorithm.ED25519, "RSA": Algorithm.RS256}
+_CURVES: Final = {"EC": "P-256", "OKP": "Ed25519"}
+_KEY_TYPES: Final[Mapping[Algorithm, type[ECKey] | type[OKPKey] | type[RSAKey]]] = {
+    Algorithm.ES256: ECKey,
+    Algorithm.ED25519: OKPKey,
+    Algorithm.RS256: RSAKey,
+}
+_THUMBPRINT_MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
+
+
+def find_algorithm(name: object) -> Algorithm | None:
+    """The algorithm that an `alg` of others names, `EdDSA` being Ed25519; None for every other value."""
+    return _ALGORITHM_BY_NAME.get(name) if isinstance(name, str) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +98,7 @@ class PublicKey:
     @classmethod
     def of(cls, key: AsymmetricKey, *, kid: str, alg: Algorithm) -> "PublicKey":
         """The public half of `key`. It is rebuilt from its numbers: one key has one spelling and one thumbprint."""
-        public: AsymmetricKey = (
-            ECKey.import_key(key.public_key) if isinstance(key, ECKey) else RSAKey.import_key(key.public_key)
-        )
+        public = _public_half(key)
         return cls(kid=kid, alg=alg, thumbprint=public.thumbprint(), key=public)
 
     def jwk(self) -> dict[str, str]:
@@ -140,18 +168,20 @@ def import_key(jwk: Mapping[str, JsonValue]) -> tuple[AsymmetricKey, Algorithm]:
     """
     algorithm = _ALGORITHM_BY_KTY.get(str(jwk.get("kty")))
     if algorithm is None:
-        raise KeyRefused("only EC and RSA keys are in use")
-    if jwk.get("alg", algorithm) != algorithm:
+        raise KeyRefused("only EC, OKP and RSA keys are in use")
+    if "alg" in jwk and find_algorithm(jwk["alg"]) is not algorithm:
         raise KeyRefused("the key is not of the kind that its alg needs")
     material = {name: member for name, member in jwk.items() if name in _MATERIAL and isinstance(member, str)}
     if len(material) != len(_MATERIAL.intersection(jwk)):
         raise KeyRefused("a member of the key is not a string")
-    binding = (ECKey if algorithm is Algorithm.ES256 else RSAKey).binding
     try:
-        native = binding.import_from_dict({**material})
+        native = _KEY_TYPES[algorithm].binding.import_from_dict({**material})
     except (JoseError, ValueError, TypeError, KeyError) as exc:
         raise KeyRefused("the key does not parse") from exc
-    return wrap_key(native, alg=algorithm), algorithm
+    key = wrap_key(native, alg=algorithm)
+    if isinstance(key, OKPKey):
+        _require_as_written(key, material)
+    return key, algorithm
 
 
 def wrap_key(native: object, *, alg: Algorithm) -> AsymmetricKey:
@@ -159,16 +189,68 @@ def wrap_key(native: object, *, alg: Algorithm) -> AsymmetricKey:
 
     Checked before it is wrapped: joserfc only warns of a short modulus. Raises: KeyRefused.
     """
-    if alg is Algorithm.ES256:
-        if not isinstance(native, EllipticCurvePrivateKey | EllipticCurvePublicKey):
-            raise KeyRefused("ES256 needs an EC key")
-        if not isinstance(native.curve, SECP256R1):
-            raise KeyRefused("ES256 needs a key on the curve P-256")
-        return ECKey.import_key(native)
-    if not isinstance(native, RSAPrivateKey | RSAPublicKey):
-        raise KeyRefused("RS256 needs an RSA key")
-    _require_strong_rsa(native if isinstance(native, RSAPublicKey) else native.public_key())
-    return RSAKey.import_key(native)
+    match alg:
+        case Algorithm.ES256:
+            # That it is a point of its curve was checked when it was read.
+            if not isinstance(native, EllipticCurvePrivateKey | EllipticCurvePublicKey):
+                raise KeyRefused("ES256 needs an EC key")
+            if not isinstance(native.curve, SECP256R1):
+                raise KeyRefused("ES256 needs a key on the curve P-256")
+            return ECKey.import_key(native)
+        case Algorithm.ED25519:
+            if not isinstance(native, Ed25519PrivateKey | Ed25519PublicKey):
+                raise KeyRefused("Ed25519 needs a key on the curve Ed25519")
+            _require_sound_point(native if isinstance(native, Ed25519PublicKey) else native.public_key())
+            return OKPKey.import_key(native)
+        case Algorithm.RS256:
+            if not isinstance(native, RSAPrivateKey | RSAPublicKey):
+                raise KeyRefused("RS256 needs an RSA key")
+            _require_strong_rsa(native if isinstance(native, RSAPublicKey) else native.public_key())
+            return RSAKey.import_key(native)
+        case _:
+            assert_never(alg)
+
+
+def _public_half(key: AsymmetricKey) -> AsymmetricKey:
+    match key:
+        case ECKey():
+            return ECKey.import_key(key.public_key)
+        case OKPKey():
+            return OKPKey.import_key(key.public_key)
+        case RSAKey():
+            return RSAKey.import_key(key.public_key)
+        case _:
+            assert_never(key)
+
+
+def _require_as_written(key: OKPKey, material: Mapping[str, str]) -> None:
+    """An OKP key says again what it was read from.
+
+    joserfc does not compare `x` with the private `d` beside it: what is published would not be what signs. It reads
+    the base64 of both leniently, too.
+    """
+    if any(material.get(name) != member for name, member in key.as_dict(private=key.is_private).items()):
+        raise KeyRefused("x and d of the key are not one key in canonical base64url")
+
+
+def _require_sound_point(key: Ed25519PublicKey) -> None:
+    """The public key is a point of the curve, in its one encoding (RFC 8032 s5.1.3), and of large order.
+
+    The package cryptography takes any 32 bytes. Under a key of small order one fixed signature fits every message, or
+    one in eight of them, and nobody needs a private key to make it.
+    """
+    # The sign of x stands in the top bit.
+    y = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
+    if y >= _ED25519_P:
+        raise KeyRefused("the Ed25519 key is not in canonical encoding")
+    y2 = y * y
+    # By the doubling formula: y = 0 has order 4, y = 1 and -1 have orders 1 and 2, and the last factor is zero for
+    # the points of order 8, whose double has y = 0.
+    if y * (y2 - 1) * (_ED25519_D * y2 * y2 + 2 * y2 - 1) % _ED25519_P == 0:
+        raise KeyRefused("the Ed25519 key is a point of small order")
+    # x^2 = (y^2 - 1) / (d y^2 + 1) must be a square: by Euler's criterion, applied to the product.
+    if pow((y2 - 1) * (_ED25519_D * y2 + 1), (_ED25519_P - 1) // 2, _ED25519_P) != 1:
+        raise KeyRefused("the Ed25519 key is no point of the curve")
 
 
 def _require_strong_rsa(key: RSAPublicKey) -> None:
@@ -205,6 +287,9 @@ def _is_for_us(jwk: Mapping[str, JsonValue]) -> bool:
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
         return False
+    curve = jwk.get("crv")
     if "alg" in jwk:
-        return jwk["alg"] in list(Algorithm)
-    return jwk["kty"] != "EC" or jwk.get("crv") == "P-256"
+        # EdDSA names two curves. With Ed448 it is a good key, and none for us; with any other it contradicts itself.
+        is_ed448 = jwk["alg"] == _EDDSA and curve == "Ed448"
+        return find_algorithm(jwk["alg"]) is not None and not is_ed448
+    return jwk["kty"] == "RSA" or curve == _CURVES[str(jwk["kty"])]

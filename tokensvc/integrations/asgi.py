@@ -15,18 +15,18 @@ A token authorises nothing by itself: each handler says what it needs, or `scope
 Whatever goes wrong inside verification, the app is not called. A websocket is verified once, when it opens.
 """
 
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from tokensvc.core.jsontext import JsonObject, render_json
 from tokensvc.core.scope import parse_scope, render_scope
 from tokensvc.errors import AccessDenied
-from tokensvc.integrations.bearer import Answer, parse_bearer, render_refusal
-from tokensvc.integrations.resource_metadata import metadata_url, protected_resource_metadata, require_http_url
+from tokensvc.integrations.bearer import Answer
+from tokensvc.integrations.judge import BearerJudge, system_clock
+from tokensvc.integrations.resource_metadata import metadata_url, protected_resource_metadata
 from tokensvc.ports import Clock
-from tokensvc.verify import Expectation, KeySource, Revocations, VerifiedToken, verify_token
+from tokensvc.verify import Expectation, KeySource, Revocations, VerifiedToken
 
 __all__ = ["TokenMiddleware", "metadata_url", "protected_resource_metadata", "verified_token"]
 
@@ -67,16 +67,15 @@ class TokenMiddleware:
         resource_metadata: str,
         scope: str | None = None,
         metadata: JsonObject | None = None,
-        clock: Clock = lambda: int(time.time()),
+        clock: Clock = system_clock,
     ) -> None:
-        require_http_url("resource_metadata", resource_metadata)
+        self._judge = BearerJudge(
+            keys=keys, expect=expect, revocations=revocations, resource_metadata=resource_metadata, clock=clock
+        )
         if metadata is not None and metadata_url(str(metadata.get("resource"))) != resource_metadata:
             raise ValueError("metadata is of another resource than resource_metadata")  # RFC 9728 s3.3
-        if expect.audiences & expect.issuers:
-            raise ValueError("an issuer is no audience here: it would let in tokens for the token endpoint")
-        self._app, self._keys, self._expect, self._revocations, self._clock = app, keys, expect, revocations, clock
+        self._app = app
         self._scope = None if scope is None else render_scope(parse_scope(scope))
-        self._url = resource_metadata
         self._public = {} if metadata is None else {unquote(urlsplit(resource_metadata).path): render_json(metadata)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,25 +92,10 @@ class TokenMiddleware:
                 raise ValueError("TokenMiddleware protects http and websocket, nothing else")
 
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = self._judge(scope["headers"])
+        token = self._judge.judge(scope["headers"], scope=self._scope)
         refusal = token if isinstance(token, Answer) else await self._call(token, scope, receive, send)
         if refusal is not None:
             await _answer(scope, send, refusal)
-
-    def _judge(self, headers: Iterable[tuple[bytes, bytes]]) -> VerifiedToken | Answer:
-        try:
-            token = parse_bearer(headers)
-            if token is None:
-                return self._refusal(None)
-            revocations = self._revocations() if callable(self._revocations) else self._revocations
-            verified = verify_token(
-                token, keys=self._keys, expect=self._expect, now=self._clock(), revocations=revocations
-            )
-            if self._scope is not None:
-                verified.require(scope=self._scope)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, there is no verdict, so there is no call
-            return self._refusal(exc)
-        return verified
 
     async def _call(self, token: VerifiedToken, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         started = False
@@ -126,11 +110,8 @@ class TokenMiddleware:
         except AccessDenied as exc:
             if started:
                 raise
-            return render_refusal(exc, resource_metadata=self._url, scope=exc.scope)
+            return self._judge.refuse(exc, scope=exc.scope)
         return None
-
-    def _refusal(self, exc: Exception | None) -> Answer:
-        return render_refusal(exc, resource_metadata=self._url, scope=self._scope)
 
 
 async def _answer(scope: Scope, send: Send, answer: Answer) -> None:

@@ -14,16 +14,19 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from tokensvc.errors import ConfigurationError
+from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.conflicts import find_conflicts
 from tokensvc.settings.environment import read_overrides, refuse_unknown, with_overrides
 from tokensvc.settings.explain import explain
 from tokensvc.settings.model import Settings, StoreSettings
 from tokensvc.settings.upstream import load_upstream_keys
 from tokensvc.settings.values import SQLITE
+from tokensvc.smallfile import read_small_file
 
 __all__ = ["examine_settings", "load_settings"]
 
+# A thousand agents take less; anything larger is another file.
+_MAX_BYTES: Final = 1_000_000
 _SETTINGS: Final = TypeAdapter(Settings)
 
 
@@ -71,20 +74,28 @@ def examine_settings(path: Path, environ: Mapping[str, str]) -> Settings | tuple
 
 def _read_toml(path: Path) -> dict[str, object]:
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read_small_file(path, max_bytes=_MAX_BYTES).decode("utf-8")
         return tomllib.loads(text)
     except FileNotFoundError as exc:
         remedy = "Run tokensvc init to write one, or name another with --config or TOKENSVC_CONFIG."
-        raise ConfigurationError("the file does not exist", file=str(path), key="", remedy=remedy) from exc
+        raise _unusable(path, "the file does not exist", remedy) from exc
     except OSError as exc:
-        problem = f"the file cannot be read ({exc.strerror})"
-        raise ConfigurationError(problem, file=str(path), key="", remedy="Make it a readable file.") from exc
+        raise _unusable(path, f"the file cannot be read ({exc.strerror})", "Make it a readable file.") from exc
+    except Malformed as exc:
+        raise _unusable(path, f"the file is {exc.description}", "Name the configuration file.") from exc
     except UnicodeDecodeError as exc:
-        problem = "the file is not UTF-8"
-        raise ConfigurationError(problem, file=str(path), key="", remedy="Save it as UTF-8.") from exc
+        raise _unusable(path, "the file is not UTF-8", "Save it as UTF-8.") from exc
     except tomllib.TOMLDecodeError as exc:
-        problem = f"the file is not TOML: {exc}"
-        raise ConfigurationError(problem, file=str(path), key="", remedy="Mend that line.") from exc
+        raise _unusable(path, f"the file is not TOML: {exc}", "Mend that line.") from exc
+    except RecursionError as exc:
+        raise _unusable(path, "the file nests too deeply", "Write lists and tables as tokensvc init does.") from exc
+    except ValueError as exc:
+        # What Python itself refuses to convert: 10 000 digits, say.
+        raise _unusable(path, "the file holds a number that is too long", "Shorten it.") from exc
+
+
+def _unusable(path: Path, problem: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(problem, file=str(path), key="", remedy=remedy)
 
 
 def _resolve_paths(settings: Settings, folder: Path) -> Settings:

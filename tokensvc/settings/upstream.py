@@ -8,6 +8,7 @@ from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.keyset import KeySet, parse_jwks
 from tokensvc.errors import ConfigurationError, KeyRefused, Malformed
 from tokensvc.settings.model import IdentityProvider, Settings
+from tokensvc.smallfile import read_small_file
 
 __all__ = ["load_upstream_keys"]
 
@@ -43,8 +44,7 @@ def _load_key_set(provider: IdentityProvider) -> KeySet:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as stream:
-            content = stream.read(_MAX_BYTES + 1)
+        return read_small_file(path, max_bytes=_MAX_BYTES)
     except OSError as exc:
         raise ConfigurationError(
             f"the key set of the identity provider cannot be read ({exc.strerror})",
@@ -52,6 +52,3 @@ def _read(path: Path) -> bytes:
             key="",
             remedy="Save the identity provider's JWK set there, or correct identity_provider.jwks_file.",
         ) from exc
-    if len(content) > _MAX_BYTES:
-        raise Malformed(f"the key set is larger than {_MAX_BYTES} bytes")
-    return content

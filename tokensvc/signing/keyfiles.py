@@ -12,19 +12,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tokensvc.core.jsontext import parse_json_object, render_json
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import Algorithm
 from tokensvc.errors import ConfigurationError, KeyRefused, Malformed
+from tokensvc.smallfile import read_small_file
 
 __all__ = ["KeyFile", "generate_key", "list_keys", "make_key"]
 
 _SUFFIX: Final = ".key.json"
+# The end of the year 9999 (epoch seconds): what a calendar can show.
+_MAX_CREATED: Final = 253_402_300_799
 _MEMBERS: Final = frozenset({"created", "key"})
 # An RSA key of 8192 bits takes 7 KB as a JWK.
 _MAX_BYTES: Final = 64 * 1024
@@ -49,11 +52,16 @@ class KeyFile:
 
 def make_key(algorithm: Algorithm) -> SigningKey:
     """A new private key; its `kid` is its RFC 7638 thumbprint."""
-    private = (
-        ec.generate_private_key(ec.SECP256R1())
-        if algorithm is Algorithm.ES256
-        else rsa.generate_private_key(public_exponent=_RSA_EXPONENT, key_size=_RSA_BITS)
-    )
+    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+    match algorithm:
+        case Algorithm.ES256:
+            private = ec.generate_private_key(ec.SECP256R1())
+        case Algorithm.ED25519:
+            private = ed25519.Ed25519PrivateKey.generate()
+        case Algorithm.RS256:
+            private = rsa.generate_private_key(public_exponent=_RSA_EXPONENT, key_size=_RSA_BITS)
+        case _:
+            assert_never(algorithm)
     return SigningKey.from_pem(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), alg=algorithm)
 
 
@@ -64,8 +72,11 @@ def generate_key(directory: Path, algorithm: Algorithm, *, now: int) -> KeyFile:
     When this returns, the file is complete and survives a power cut. Raises: ConfigurationError.
     """
     newest = max((file.created for file in list_keys(directory)), default=0)
-    key = make_key(algorithm)
     created = max(now, newest + 1)
+    if created > _MAX_CREATED:
+        remedy = "Set the clock, or take the key with that date out of the folder."
+        raise ConfigurationError("no key can be newer than the year 9999", file=str(directory), key="", remedy=remedy)
+    key = make_key(algorithm)
     path = directory / f"{key.kid}{_SUFFIX}"
     with _explained(directory):
         directory.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -149,38 +160,25 @@ def _parse_key_file(text: bytes) -> tuple[int, SigningKey]:
     created, jwk = members.get("created"), members.get("key")
     if members.keys() != _MEMBERS or type(created) is not int or not isinstance(jwk, dict):
         raise Malformed("not exactly the members created (a whole number) and key (a JWK)")
+    if not 0 <= created <= _MAX_CREATED:
+        raise Malformed(f"created is not from 0 to {_MAX_CREATED} (epoch seconds)")
     return created, SigningKey.from_jwk(jwk)
 
 
 def _read_private_file(path: Path) -> bytes:
-    """The content of a regular file that nobody else may read.
+    """The content of a file that nobody else may read. Raises: ConfigurationError, Malformed."""
 
-    Links are followed, as mounted secrets are links; what is judged is the file that was opened.
-    """
+    def require_private(mode: int) -> None:
+        if mode & _OTHERS:
+            raise ConfigurationError(
+                "other users may read this signing key",
+                file=str(path),
+                key="",
+                remedy=f"Run: chmod 600 {path} and replace the key if somebody may have read it.",
+            )
+
     with _explained(path):
-        # O_NONBLOCK: a pipe that somebody put there must not hang the service.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            _require_private_file(os.fstat(descriptor).st_mode, path)
-            with os.fdopen(descriptor, "rb", closefd=False) as stream:
-                content = stream.read(_MAX_BYTES + 1)
-        finally:
-            os.close(descriptor)
-    if len(content) > _MAX_BYTES:
-        raise Malformed(f"larger than {_MAX_BYTES} bytes")
-    return content
-
-
-def _require_private_file(mode: int, path: Path) -> None:
-    if not stat.S_ISREG(mode):
-        raise Malformed("not a regular file")
-    if mode & _OTHERS:
-        raise ConfigurationError(
-            "other users may read this signing key",
-            file=str(path),
-            key="",
-            remedy=f"Run: chmod 600 {path} and replace the key if somebody may have read it.",
-        )
+        return read_small_file(path, max_bytes=_MAX_BYTES, require=require_private)
 
 
 @contextmanager

@@ -40,5 +40,5 @@ class LocalSigner:
         return self._signing
 
     def public_keys(self) -> KeySet:
-        """Every key in the folder, of either algorithm."""
+        """Every key in the folder, whatever its algorithm."""
         return self._public

@@ -18,7 +18,7 @@ from tokensvc.core.chain import parse_text, require_aligned, require_attenuated
 from tokensvc.core.claims import AccessTokenClaims, Delegation, parse_claims, parse_delegation
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import split_compact, verify_signature
-from tokensvc.core.keyset import Algorithm
+from tokensvc.core.keyset import Algorithm, find_algorithm
 from tokensvc.errors import Malformed, Reason, TokenRefused
 from tokensvc.verify.expectation import Evidence, Expectation
 from tokensvc.verify.keysource import KeySource
@@ -31,7 +31,6 @@ Revocations = RevocationView | LifetimeOnly | UnsafeRevocationElsewhere
 
 _HEADER_MEMBERS: Final = frozenset({"typ", "alg", "kid"})
 _TYP: Final = frozenset({"at+jwt", "application/at+jwt"})
-_ALGORITHMS: Final = frozenset(Algorithm)
 
 
 def verify_token(
@@ -123,10 +122,11 @@ def _parse_header(header: bytes) -> tuple[Algorithm, str]:
         raise TokenRefused(Reason.WRONG_TYPE, "the token is not typed as an access token")
     if members.keys() != _HEADER_MEMBERS:
         raise Malformed("the header has exactly typ, alg and kid")
-    algorithm, kid = members["alg"], members["kid"]
-    if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
+    alg, kid = members["alg"], members["kid"]
+    algorithm = find_algorithm(alg)
+    if algorithm is None:
         raise Malformed("the algorithm is not on the list")
-    return Algorithm(algorithm), parse_text(kid, "kid")
+    return algorithm, parse_text(kid, "kid")
 
 
 def _require_current(claims: AccessTokenClaims, expect: Expectation, now: int, *, check_expiry: bool) -> None:
