@@ -6,8 +6,12 @@ visible mark. A log that cannot be written (pipe gone, disk full) never keeps th
 
 import logging
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TextIO
 
@@ -23,15 +27,18 @@ _PACKAGE: Final = __name__.partition(".")[0]
 _MAX_VALUE_LENGTH: Final = 300
 # Enough of a SHA-256 to find the same value again, too little to say that it was the only one.
 _DIGEST_LENGTH: Final = 12
+# What a stranger can cause without limit must not fill the disk: at most one line of a kind in so many seconds.
+_REPEAT_S: Final = 1
 
 
 class Telemetry:
     """Writes events to `stream` (stderr unless given) and counts those that are counted.
 
-    `client_failures` is how many client authentications failed since the start.
+    `client_failures` is how many client authentications failed since the start, `connections_cut` how many connections
+    were cut off, by kind. `monotonic` tells the seconds by which repeated lines are left out.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         stream = sys.stderr if stream is None else stream
         render = structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else structlog.processors.JSONRenderer()
         # Wrapped by itself, not configured globally: who embeds the application keeps their own logging.
@@ -46,6 +53,9 @@ class Telemetry:
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         )
         self.client_failures = 0
+        self.connections_cut: Counter[str] = Counter()
+        self._monotonic = monotonic
+        self._last_cut: dict[str, float] = {}
 
     def started(self, *, issuer: str, configuration: str, signing_kid: str) -> None:
         """The service answers from now on."""
@@ -53,7 +63,15 @@ class Telemetry:
 
     def stopped(self) -> None:
         """The service has finished."""
-        self._write("info", "stopped", client_failures=self.client_failures)
+        # The lines of cuts may have left out the last ones.
+        cut = dict(self.connections_cut) or None
+        self._write("info", "stopped", client_failures=self.client_failures, connections_cut=cut)
+
+    def store_made(self, file: Path) -> None:
+        """There was no database at the start, so that an empty one was made."""
+        # Nobody notices otherwise: a path mistyped or a disk not mounted brings revoked tokens back to life.
+        meaning = "if there was a database before, its revocations and used tokens are forgotten"
+        self._write("warning", "store_made", file=str(file), meaning=meaning)
 
     def client_failed(self, *, client_id: str | None, is_registered: bool) -> None:
         """A client authentication failed. An id that is not registered may be a misplaced secret: only its hash."""
@@ -62,6 +80,14 @@ class Telemetry:
         if client_id is not None and not is_registered:
             shown = {"client_id_sha256": sha256(client_id.encode("utf-8", "replace")).hexdigest()[:_DIGEST_LENGTH]}
         self._write("warning", "client_authentication_failed", failures=self.client_failures, **shown)
+
+    def connection_cut(self, kind: str) -> None:
+        """A connection went beyond a limit. `count`: of this kind since the start, those without a line too."""
+        self.connections_cut[kind] += 1
+        now = self._monotonic()
+        if now - self._last_cut.get(kind, -_REPEAT_S) >= _REPEAT_S:
+            self._last_cut[kind] = now
+            self._write("warning", "connection_cut", kind=kind, count=self.connections_cut[kind])
 
     def unavailable(self, exc: Unavailable) -> None:
         """A request was answered 503 because a part of the service could not answer."""

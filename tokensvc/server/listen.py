@@ -7,6 +7,7 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
+from tokensvc.server.protocol import ConnectionLimits, bounded_protocol
 from tokensvc.telemetry import Telemetry
 
 __all__ = ["bind", "uvicorn_config"]
@@ -48,11 +49,12 @@ def uvicorn_config(
     fd: int | None = None,
     graceful_shutdown_s: int = _GRACEFUL_SHUTDOWN_S,
     telemetry: Telemetry | None = None,
+    limits: ConnectionLimits | None = None,
 ) -> uvicorn.Config:
     """How uvicorn runs `app`: `uvicorn.Server(config).serve(sockets=[bind(host, port)])`.
 
     `host`, `port` and `fd` count only where no sockets are handed over. With `telemetry`, what uvicorn logs is written
-    there; a process that has its own logging leaves it out.
+    there; a process that has its own logging leaves it out. `limits` bounds connections; tests give small ones.
     """
     if telemetry is not None:
         for name in ("uvicorn", "asyncio"):
@@ -63,7 +65,8 @@ def uvicorn_config(
         port=port,
         fd=fd,
         loop="auto",  # uvloop where there is one
-        http="httptools",
+        # uvicorn's types ask for a class; it only calls it. A connection must know its server's limits.
+        http=bounded_protocol(Telemetry() if telemetry is None else telemetry, limits),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,
