@@ -1,6 +1,7 @@
 """Reading the file and the environment: where problems are said to be, what to do, and what is never shown."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -241,11 +242,31 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _written(text: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(f"{text}\n{path.read_text()}")
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
         (_missing, "the file does not exist"),
-        (_folder, "the file cannot be read (Is a directory)"),
+        (_folder, "the file is not a regular file"),
+        (_pipe, "the file is not a regular file"),
+        (_endless, "the file is not a regular file"),
+        (_written("#" + " " * 4_000_000), "the file is larger than 4000000 bytes"),
+        (_written("x = " + "[" * 20_000), "the file nests too deeply"),
+        (_written("x = " + "{a=" * 20_000), "the file nests too deeply"),
+        (_written(f"x = {'9' * 6000}"), "the file holds a number that is too long"),
         (lambda path: path.write_bytes(b"\xff"), "the file is not UTF-8"),
         (lambda path: path.write_text("issuer = 1\nissuer"), "the file is not TOML: Expected"),
     ],
@@ -256,8 +277,30 @@ def test_file_that_cannot_be_read_is_refused(tmp_path: Path, spoil: Callable[[Pa
     spoil(path)
     found = examine_settings(path, {})
     assert isinstance(found, tuple)
+    assert len(found) == 1
     assert (found[0].file, found[0].key) == (str(path), "")
     assert found[0].description.startswith(problem)
+
+
+def test_size_and_numbers_that_can_be_read_are(tmp_path: Path) -> None:
+    path = write_settings(tmp_path, valid_values())
+    _written("#" + " " * 3_990_000)(path)
+    assert isinstance(examine_settings(path, {}), Settings)
+
+
+@pytest.mark.parametrize("value", ["[" * 50 + "]" * 50, "9" * 4000])
+def test_odd_value_that_toml_can_read_is_refused_by_its_key(tmp_path: Path, value: str) -> None:
+    path = write_settings(tmp_path, change(valid_values(), ("issuer",), ABSENT))
+    _written(f"issuer = {value}")(path)
+    found = examine_settings(path, {})
+    assert isinstance(found, tuple)
+    assert [error.key for error in found] == ["issuer"]
+
+
+def test_deep_dotted_key_is_refused(tmp_path: Path) -> None:
+    path = write_settings(tmp_path, change(valid_values(), ("issuer",), ABSENT))
+    _written(f"issuer{'.a' * 5000} = 1")(path)
+    assert isinstance(examine_settings(path, {}), tuple)
 
 
 # --- the identity provider's keys ---
@@ -277,7 +320,7 @@ def test_key_set_is_read_by_issuer(tmp_path: Path) -> None:
         (b'{"keys": 3}', "a key set is an object with an array named keys"),
         (b'{"keys": []}', "the key set holds no signature key for RS256"),
         (b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', "a secret or private key stands in a public key set"),
-        (b" " * 1_000_001, "the key set is larger than 1000000 bytes"),
+        (b" " * 1_000_001, "larger than 1000000 bytes"),
     ],
 )
 def test_key_set_that_cannot_be_used_is_refused(tmp_path: Path, content: bytes | None, problem: str) -> None:

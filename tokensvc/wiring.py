@@ -5,12 +5,10 @@ uvicorn.Server(uvicorn_config(app)).run(sockets=[bind("127.0.0.1", 8700)])
 """
 
 import time
-from collections.abc import Mapping
 
 from starlette.applications import Starlette
 
 from tokensvc.core.keyset import KeySet
-from tokensvc.errors import ConfigurationError
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.parties import Agent, AuthMethod, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.revoke import RevocationService
@@ -19,6 +17,7 @@ from tokensvc.ports import Clock, Signer, Store
 from tokensvc.server.app import make_app
 from tokensvc.server.listen import bind, uvicorn_config
 from tokensvc.settings import IdentityProvider, Settings, load_upstream_keys
+from tokensvc.settings.start import require_own_keys
 from tokensvc.signing.local import LocalSigner
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.sqlite import SqliteStore
@@ -46,9 +45,10 @@ def build_app(
     hand: a key of ours that an identity provider has as well.
     """
     registry, terms = registry_of(settings), terms_of(settings)
-    store = open_store(settings) if store is None else store
+    telemetry = Telemetry() if telemetry is None else telemetry
+    store = open_store(settings, telemetry) if store is None else store
     signer = LocalSigner(settings.keys.dir, settings.keys.algorithm) if signer is None else signer
-    _require_own_keys(settings, {issuer.iss: issuer.keys for issuer in registry.issuers.values()}, signer.public_keys())
+    require_own_keys(settings, {issuer.iss: issuer.keys for issuer in registry.issuers.values()}, signer.public_keys())
     return make_app(
         exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
         introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
@@ -57,14 +57,14 @@ def build_app(
         terms=terms,
         store=store,
         signer=signer,
-        telemetry=Telemetry() if telemetry is None else telemetry,
+        telemetry=telemetry,
     )
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(settings: Settings, telemetry: Telemetry) -> Store:
     """The store that `store.url` names. It answers once it is opened (`Store.open`), which the application does."""
     path = settings.store.sqlite_path
-    return MemoryStore() if path is None else SqliteStore(path)
+    return MemoryStore() if path is None else SqliteStore(path, when_made=telemetry.store_made)
 
 
 def terms_of(settings: Settings) -> Terms:
@@ -129,16 +129,3 @@ def _upstream_of(provider: IdentityProvider, keys: KeySet) -> UpstreamIssuer:
         ceiling_resources=provider.ceiling.resources,
         ceiling_max_depth=provider.ceiling.max_depth,
     )
-
-
-def _require_own_keys(settings: Settings, upstream: Mapping[str, KeySet], own: KeySet) -> None:
-    """Whoever holds a key under two issuers speaks for both."""
-    thumbprints = {key.thumbprint for key in own}
-    for provider in settings.identity_providers:
-        if any(key.thumbprint in thumbprints for key in upstream[provider.iss]):
-            raise ConfigurationError(
-                "the key set of the identity provider holds a signing key of this token service",
-                file=str(provider.jwks_file),
-                key="",
-                remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys generate",
-            )

@@ -7,8 +7,8 @@ from typer.testing import CliRunner, Result
 
 from tests.settings_file import change, valid_values, write_settings
 from tokensvc.cli import make_app
-from tokensvc.core.keyset import Algorithm
-from tokensvc.signing.keyfiles import generate_key
+from tokensvc.core.keyset import Algorithm, KeySet, render_jwks
+from tokensvc.signing.keyfiles import generate_key, list_keys
 
 
 def run(*arguments: str | Path, **environ: str | None) -> Result:
@@ -95,3 +95,34 @@ def test_unknown_variable_is_a_problem(tmp_path: Path) -> None:
     result = run("--config", configured(tmp_path), TOKENSVC_SERVER_PORT="1")
     assert result.exit_code == 3
     assert result.stderr.splitlines()[0] == "environment: TOKENSVC_SERVER_PORT"
+
+
+def test_http_beyond_this_machine_is_a_problem_here_too(tmp_path: Path) -> None:
+    path = configured(tmp_path, issuer="http://127.0.0.1:8700", server={"host": "0.0.0.0"})  # noqa: S104 - what is refused
+    result = run("--config", path)
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[0] == f"{path}: server.host"
+    assert run("--config", path, TOKENSVC_SERVER__HOST="127.0.0.1").exit_code == 0
+    configured(tmp_path, server={"host": "0.0.0.0"})  # noqa: S104 - behind a proxy that ends TLS
+    assert run("--config", path).exit_code == 0
+
+
+def test_signing_key_that_the_identity_provider_has_as_well_is_a_problem_here_too(tmp_path: Path) -> None:
+    path = configured(tmp_path)
+    jwks = tmp_path / "idp.jwks.json"
+    good = jwks.read_text()
+    ours = render_jwks(KeySet(file.key.public for file in list_keys(tmp_path / "keys")))
+    jwks.write_text(json.dumps({"keys": [*json.loads(good)["keys"], *json.loads(json.dumps(ours))["keys"]]}))
+    result = run("--config", path)
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[0] == str(jwks)
+    assert "holds a signing key of this token service" in result.stderr
+    jwks.write_text(good)
+    assert run("--config", path).exit_code == 0
+
+
+def test_all_problems_that_only_the_start_would_meet_are_shown_together(tmp_path: Path) -> None:
+    host = {"host": "198.51.100.1"}
+    path = write_settings(tmp_path, {**valid_values(), "issuer": "http://127.0.0.1:8700", "server": host})
+    answer = json.loads(run("--config", path, "--json").stdout)
+    assert [problem["file"] for problem in answer["problems"]] == [str(path), str(tmp_path / "keys")]

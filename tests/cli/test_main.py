@@ -22,8 +22,9 @@ main()
 """
 
 
-def start(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def start(*words: str | Path, cwd: Path, path: Path = COMMAND.parent) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TOKENSVC_")}
+    environ["PATH"] = f"{path}:/usr/bin:/bin"
     return subprocess.run(words, cwd=cwd, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -35,6 +36,15 @@ def test_first_run_as_a_user_types_it(tmp_path: Path) -> None:
     assert start(COMMAND, "init", cwd=tmp_path).returncode == 1
     assert start(COMMAND, "init", "--nonsense", cwd=tmp_path).returncode == 2
     assert start(COMMAND, "check-config", "--config", "gone.toml", cwd=tmp_path).returncode == 3
+
+
+def test_a_command_that_is_not_on_the_path_is_named_as_it_was_called(tmp_path: Path) -> None:
+    (tmp_path / "my bin").mkdir()
+    (tmp_path / "my bin" / "tokensvc").symlink_to(COMMAND)
+    made = start("my bin/tokensvc", "init", cwd=tmp_path, path=tmp_path)
+    assert made.stdout.rstrip().endswith("Next: 'my bin/tokensvc' check-config")
+    checked = start("my bin/tokensvc", "check-config", cwd=tmp_path)
+    assert checked.stdout.rstrip().endswith("Next: tokensvc serve")
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich", "pydantic", "typer,rich,pydantic"])

@@ -122,7 +122,7 @@ def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
 
     assert (result.exit_code, result.stdout) == (4, "")
     assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in result.stderr
-    assert "tokensvc serve --port 0" in result.stderr
+    assert "change port in [server], and issuer where it names the port" in result.stderr
 
 
 def test_an_address_that_does_not_exist_is_said_so(tmp_path: Path) -> None:

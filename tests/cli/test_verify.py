@@ -239,11 +239,24 @@ def test_a_missing_option_is_wrong_usage(jwks: Path, missing: str) -> None:
     assert f"--{missing}" in result.stderr
 
 
-@pytest.mark.parametrize(("name", "why"), [("absent.json", "No such file"), (".", "Is a directory")])
+@pytest.mark.parametrize(("name", "why"), [("absent.json", "No such file"), (".", "not a regular file")])
 def test_a_file_of_keys_that_cannot_be_read_is_wrong_usage_and_says_why(tmp_path: Path, name: str, why: str) -> None:
     result = run(stdin=make_token(), jwks=tmp_path / name)
     assert (result.exit_code, result.stdout) == (2, "")
     assert why in result.stderr
+
+
+def test_a_file_of_keys_without_end_is_wrong_usage_and_nobody_waits(jwks: Path) -> None:
+    text = jwks.read_text()
+    jwks.write_text(text + " " * 1_000_000)
+    assert "larger than 1000000 bytes" in run(stdin=make_token(), jwks=jwks).stderr
+    jwks.unlink()
+    os.mkfifo(jwks)
+    assert run(stdin=make_token(), jwks=jwks).exit_code == 2
+    assert run(stdin=make_token(), jwks="/dev/zero").exit_code == 2
+    jwks.unlink()
+    jwks.write_text(text)
+    assert run(stdin=make_token(), jwks=jwks).exit_code == 0
 
 
 @pytest.mark.parametrize(

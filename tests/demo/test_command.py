@@ -36,7 +36,8 @@ STOP_S = 10
 def environment(temporary: Path) -> dict[str, str]:
     """Nothing of ours in it, a proxy that leads nowhere, and an own folder for temporary files."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TOKENSVC_")}
-    return {**environ, "HTTP_PROXY": "http://127.0.0.1:9", "TMPDIR": str(temporary)}
+    path = f"{COMMAND.parent}:{os.environ['PATH']}"
+    return {**environ, "HTTP_PROXY": "http://127.0.0.1:9", "TMPDIR": str(temporary), "PATH": path}
 
 
 @contextmanager
@@ -245,10 +246,15 @@ def test_a_server_that_does_not_start_is_exit_4(monkeypatch: pytest.MonkeyPatch)
     assert json.loads(result.stdout)["problems"][0]["problem"] == "the API did not start"
 
 
+def test_the_commands_that_it_prints_start_tokensvc_as_it_was_started(world: World) -> None:
+    assert any("| 'my bin/tokensvc' verify" in line for line in instructions(world, command="my bin/tokensvc"))
+    assert any("| tokensvc verify" in line for line in instructions(world, command="tokensvc"))
+
+
 def test_the_commands_that_it_prints_do_what_they_say(world: World, tmp_path: Path) -> None:
     require_programs("bash", "curl", "jq")
-    script = "set -euo pipefail\n" + "\n".join(instructions(world))
-    environ = {**environment(tmp_path), "NO_PROXY": "127.0.0.1", "PATH": f"{COMMAND.parent}:{os.environ['PATH']}"}
+    script = "set -euo pipefail\n" + "\n".join(instructions(world, command="tokensvc"))
+    environ = {**environment(tmp_path), "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,

@@ -15,6 +15,7 @@ from tokensvc.settings import Settings, StoreSettings
 from tokensvc.signing.keyfiles import generate_key
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.sqlite import SqliteStore
+from tokensvc.telemetry import Telemetry
 from tokensvc.wiring import build_app, open_store, registry_of, system_clock, terms_of
 
 
@@ -59,8 +60,8 @@ def test_the_registry_is_everybody_configured(settings: Settings) -> None:
 def test_the_store_is_the_one_its_url_names(settings: Settings, tmp_path: Path) -> None:
     sqlite = replace(settings, store=StoreSettings(url=f"sqlite:///{tmp_path}/tokens.db"))
 
-    assert isinstance(open_store(settings), MemoryStore)
-    assert isinstance(open_store(sqlite), SqliteStore)
+    assert isinstance(open_store(settings, Telemetry()), MemoryStore)
+    assert isinstance(open_store(sqlite, Telemetry()), SqliteStore)
 
 
 async def test_what_is_not_given_comes_from_the_settings(settings: Settings, tmp_path: Path) -> None:

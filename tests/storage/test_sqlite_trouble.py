@@ -152,11 +152,13 @@ async def test_others_that_open_the_new_file_meanwhile_do_not_make_open_fail(
     assert left == 0 or not opens
 
 
-async def test_a_file_that_is_no_database_is_unavailable_until_it_is_mended(path: Path) -> None:
+async def test_a_file_that_is_no_database_is_refused_until_it_is_mended(path: Path) -> None:
     path.write_bytes(b"no database at all" * 1000)
     store = SqliteStore(path)
-    with pytest.raises(Unavailable):
+    with pytest.raises(ConfigurationError) as refused:
         await store.open()
+    assert refused.value.description.endswith("it is no database, or damaged (SQLITE_NOTADB)")
+    assert refused.value.remedy == "Restore it from a backup, or name another file"
     with pytest.raises(Unavailable):
         await store.ping()
     path.unlink()
@@ -175,7 +177,7 @@ async def test_a_file_damaged_while_in_use_is_unavailable_until_it_is_mended(sto
         file.write(b"\xa5" * (len(good) - 100))
     # A connection that has seen the pages may still hold them; another store has not.
     second = SqliteStore(path)
-    with pytest.raises(Unavailable):
+    with pytest.raises(ConfigurationError, match="SQLITE_CORRUPT"):
         await second.open()
     with path.open("r+b") as file:
         file.write(good)
@@ -225,7 +227,7 @@ async def test_a_locked_database_is_unavailable_until_it_is_let_go(store: Sqlite
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         for call in (store.ping(), commit(store, "r1", "v1"), revoke(store, "r2", revocation("root"))):
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unavailable, match=r"\(SQLITE_BUSY\)"):
                 await call
         # Reading waits for nobody's write.
         assert not await store.is_revoked((entry("root"),))
@@ -263,6 +265,7 @@ async def test_a_full_disk_is_unavailable_stores_no_half_and_recovers(
     with pytest.raises(Unavailable) as refused:
         await asyncio.gather(*(store.append(record(f"more-{n}", inputs={"x": "x" * 9000})) for n in range(20)))
     assert isinstance(refused.value.__cause__, sqlite3.Error)
+    assert refused.value.description == "the database cannot answer (SQLITE_FULL)"
     with pytest.raises(Unavailable):
         await store.append(record("alone", inputs={"x": "x" * 200_000}))
 
@@ -324,3 +327,61 @@ async def test_a_file_replaced_while_in_use_is_unavailable_once_and_then_the_one
     await store.close()
     await store.open()
     assert await commit(store, "r3", "v2") is Committed.REPLAYED
+
+
+async def test_another_service_s_database_in_place_of_ours_is_unavailable_until_ours_is_back(
+    store: SqliteStore, path: Path
+) -> None:
+    await revoke(store, "r1", revocation("root"))
+    execute(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    ours = shutil.copy(path, path.with_suffix(".ours"))
+    theirs = path.with_suffix(".theirs")
+    await opened_and_closed(theirs)
+    theirs.replace(path)
+
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await store.is_revoked((entry("root"),))
+        with pytest.raises(Unavailable):
+            await commit(store, "r2", "v2", unless=[entry("root")])
+
+    shutil.copy(ours, path)
+    assert await store.is_revoked((entry("root"),))
+
+
+async def test_a_database_that_lost_its_identity_is_refused(path: Path) -> None:
+    await opened_and_closed(path)
+    execute(path, "CREATE TABLE kept AS SELECT * FROM identity", "DELETE FROM identity")
+    with pytest.raises(ConfigurationError):
+        await opened_and_closed(path)
+    execute(path, "INSERT INTO identity SELECT * FROM kept")
+    await opened_and_closed(path)
+
+
+async def test_an_older_database_gets_an_identity_and_keeps_what_it_holds(path: Path) -> None:
+    first = SqliteStore(path)
+    await first.open()
+    await revoke(first, "r1", revocation("root"))
+    await first.close()
+    execute(path, "DROP TABLE identity", "PRAGMA user_version = 1")
+
+    second = SqliteStore(path)
+    await second.open()
+
+    assert await second.is_revoked((entry("root"),))
+    await second.close()
+    with closing(sqlite3.connect(path)) as connection:
+        ((identity,),) = connection.execute("SELECT id FROM identity").fetchall()
+    assert len(identity) == 32
+
+
+@pytest.mark.parametrize("empty", [False, True])
+async def test_a_database_made_anew_is_told_and_one_that_was_there_is_not(path: Path, *, empty: bool) -> None:
+    if empty:
+        path.touch()
+    made: list[Path] = []
+    for _ in range(2):
+        store = SqliteStore(path, when_made=made.append)
+        await store.open()
+        await store.close()
+    assert made == [path]

@@ -39,12 +39,7 @@ def _check_config(*, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption 
     Example: `TOKENSVC_SERVER__PORT=8701 tokensvc check-config --json`
     """
     settings = load_or_fail(config, as_json=as_json)
-    from tokensvc.signing.local import LocalSigner
-
-    try:
-        signing_kid = LocalSigner(settings.keys.dir, settings.keys.algorithm).signing_key().kid
-    except ConfigurationError as exc:
-        fail([exc], as_json=as_json)
+    signing_kid = _require_startable(settings, config, as_json=as_json)
     if as_json:
         say_json({"ok": True, **_summarise(settings, config), "signing_kid": signing_kid})
         return
@@ -52,6 +47,29 @@ def _check_config(*, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption 
         say(name.replace("_", " "), value if isinstance(value, str) else ", ".join(value))
     say("signing kid", signing_kid)
     say_next(render_command("serve", config=config))
+
+
+def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> str:
+    """The kid of the key that would sign; fails with everything that would keep `serve` from starting."""
+    from tokensvc.settings import load_upstream_keys
+    from tokensvc.settings.start import require_own_keys, require_private_when_plain
+    from tokensvc.signing.local import LocalSigner
+
+    problems: list[ConfigurationError] = []
+    signing_kid = ""
+    try:
+        require_private_when_plain(settings, settings.server.host, file=str(config))
+    except ConfigurationError as exc:
+        problems.append(exc)
+    try:
+        signer = LocalSigner(settings.keys.dir, settings.keys.algorithm)
+        signing_kid = signer.signing_key().kid
+        require_own_keys(settings, load_upstream_keys(settings), signer.public_keys())
+    except ConfigurationError as exc:
+        problems.append(exc)
+    if problems:
+        fail(problems, as_json=as_json)
+    return signing_kid
 
 
 def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]:

@@ -3,6 +3,8 @@
 import json
 import os
 import shlex
+import shutil
+import sys
 from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
@@ -24,6 +26,7 @@ __all__ = [
     "JsonOption",
     "fail",
     "load_or_fail",
+    "program",
     "render_command",
     "say",
     "say_json",
@@ -32,6 +35,7 @@ __all__ = [
     "stdout",
 ]
 
+_NAME: Final = "tokensvc"
 DEFAULT_CONFIG: Final = Path("tokensvc.toml")
 # Wider than any row; the width of the terminal must not decide what of it is seen.
 _ANY_WIDTH: Final = 10_000
@@ -97,10 +101,17 @@ def say_next(command: str) -> None:
     stdout().print(f"\nNext: [bold green]{_escape(command)}[/bold green]")
 
 
+def program() -> str:
+    """What to type to start this command again: its bare name, or in a checkout the path by which it was called."""
+    called = sys.argv[0]
+    # Under another name this runs inside another program, or as python -m tokensvc.
+    return called if Path(called).name == _NAME and shutil.which(_NAME) is None else _NAME
+
+
 def render_command(*words: str, config: Path) -> str:
-    """`tokensvc WORDS`, with --config where the command would not find `config` by itself."""
+    """This command with `words`, to be typed here; with --config where it would not find `config` by itself."""
     found_anyway = config == DEFAULT_CONFIG and "TOKENSVC_CONFIG" not in os.environ
-    return shlex.join(["tokensvc", *words, *([] if found_anyway else ["--config", str(config)])])
+    return shlex.join([program(), *words, *([] if found_anyway else ["--config", str(config)])])
 
 
 def say_table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

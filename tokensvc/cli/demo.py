@@ -1,5 +1,6 @@
 """`tokensvc demo`: the token service at work on this machine, and under attack."""
 
+import shlex
 import signal
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from tokensvc.cli.console import ExitCode, JsonOption, fail, say_json, say_next
+from tokensvc.cli.console import ExitCode, JsonOption, fail, program, say_json, say_next
 from tokensvc.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _demo(
     if code is not ExitCode.OK:
         raise typer.Exit(code)
     if not as_json and not serve:
-        say_next("tokensvc demo --serve")
+        say_next(f"{shlex.quote(program())} demo --serve")
 
 
 def _play(world: "World", *, as_json: bool) -> ExitCode:
@@ -104,7 +105,7 @@ def _serve(world: "World", *, as_json: bool) -> NoReturn:
         else:
             console = _console()
             show_world(console, world)
-            show_instructions(console, world)
+            show_instructions(console, world, command=program())
             console.print("Running. Stop it with Ctrl-C.")
         sys.stdout.flush()
         while True:

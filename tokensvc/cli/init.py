@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ __all__ = ["register"]
 _CONFIG: Final = "tokensvc.toml"
 _IDP_PRIVATE: Final = "idp-dev.jwk.json"
 _IDP_PUBLIC: Final = "idp.jwks.json"
+_FILES: Final = (_CONFIG, _IDP_PRIVATE, _IDP_PUBLIC)
 _PRIVATE_FILE: Final = 0o600
 _PUBLIC_FILE: Final = 0o644
 _CLIENTS: Final = ("planner", "researcher", "crm-api")
@@ -62,7 +64,7 @@ jwks_file = "{idp_public}"
 audience = ["tokensvc"]          # what its tokens for this service carry in aud
 typ = ["at+jwt"]                 # RFC 9068; some providers write JWT
 algorithms = ["RS256"]
-subject_prefix = ""              # what the names of its users start with, where that is so; no agent id may then
+subject_prefix = ""              # put before the names of its users, "corp:" say; no agent id may start with it then
 session_lifetime_s = 0           # 0: a delegation ends with the user's token
 ceiling = {{ resources = ["https://api.example"], max_depth = 5 }}
 
@@ -125,22 +127,34 @@ def _init(
         kid = _write_everything(directory, client_secrets)
     except ConfigurationError as exc:
         fail([exc], as_json=as_json)
+    try:
+        _show(directory, kid, client_secrets, as_json=as_json)
+    except BaseException:
+        # Secrets that nobody saw are of no use: the command can be given again. The signing key is as good as new.
+        for name in _FILES:
+            (directory / name).unlink(missing_ok=True)
+        raise
+
+
+def _show(directory: Path, kid: str, client_secrets: Mapping[str, str], *, as_json: bool) -> None:
     config = directory / _CONFIG
     if as_json:
-        files = [str(directory / name) for name in (_CONFIG, _IDP_PRIVATE, _IDP_PUBLIC)]
+        files = [str(directory / name) for name in _FILES]
         say_json({"config": str(config), "files": files, "signing_kid": kid, "secrets": client_secrets})
-        return
-    say("configuration", str(config))
-    say("signing key", kid)
-    say("identity provider", f"a stand-in for development; its private key: {directory / _IDP_PRIVATE}")
-    say_table(("client", "secret (shown once: store it now)"), client_secrets.items())
-    say_next(render_command("check-config", config=config))
+    else:
+        say("configuration", str(config))
+        say("signing key", kid)
+        say("identity provider", f"a stand-in for development; its private key: {directory / _IDP_PRIVATE}")
+        say_table(("client", "secret (shown once: store it now)"), client_secrets.items())
+        say_next(render_command("check-config", config=config))
+    # What is left in a buffer has not been shown yet.
+    sys.stdout.flush()
 
 
 def _refuse_existing(directory: Path, *, as_json: bool) -> None:
     """Look at every name first, so that a refusal leaves nothing half written."""
     remedy = "Move it away, or name another folder: tokensvc init DIR"
-    existing = [path for name in (_CONFIG, _IDP_PRIVATE, _IDP_PUBLIC) if os.path.lexists(path := directory / name)]
+    existing = [path for name in _FILES if os.path.lexists(path := directory / name)]
     if existing:
         problems = [ConfigurationError("exists already", file=str(path), key="", remedy=remedy) for path in existing]
         fail(problems, as_json=as_json, code=ExitCode.REFUSED)

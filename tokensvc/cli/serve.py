@@ -5,11 +5,9 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -52,24 +50,13 @@ def _serve(
     settings = load_or_fail(config, as_json=False)
     host = settings.server.host if host is None else host
     port = settings.server.port if port is None else port
-    _require_private_when_plain(settings, host, config)
-    _run(settings, host, port, config)
+    from tokensvc.settings.start import require_private_when_plain
 
-
-def _require_private_when_plain(settings: "Settings", host: str, config: Path) -> None:
-    """With an http issuer nobody encrypts: secrets and tokens must not leave the machine."""
-    if urlsplit(settings.issuer).scheme == "https" or _is_loopback(host):
-        return
-    problem = "an http issuer, but listening where other machines send secrets and tokens"
-    remedy = "Listen on 127.0.0.1, or set issuer to the https URL of the proxy in front of this service."
-    fail([ConfigurationError(problem, file=str(config), key="server.host", remedy=remedy)], as_json=False)
-
-
-def _is_loopback(host: str) -> bool:
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        require_private_when_plain(settings, host, file=str(config))
+    except ConfigurationError as exc:
+        fail([exc], as_json=False)
+    _run(settings, host, port, config)
 
 
 def _run(settings: "Settings", host: str, port: int, config: Path) -> None:
@@ -151,7 +138,7 @@ def _bind(host: str, port: int, config: Path) -> "socket.socket":
             f"cannot listen on {host} port {port}: {what}",
             file=str(config),
             key="server",
-            remedy="Stop what listens there, or choose another: tokensvc serve --port 0",
+            remedy="Stop what listens there, or change port in [server], and issuer where it names the port.",
         )
         fail([problem], as_json=False, code=ExitCode.UNREACHABLE)
 

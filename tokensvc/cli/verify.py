@@ -1,10 +1,11 @@
 """`tokensvc verify`: is this token genuine, current, for this audience, and narrower at every hop?"""
 
+import errno
 import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TextIO, cast
 
 import typer
 
@@ -62,7 +63,7 @@ def _verify(
     """Verify a token offline and print its chain: who got what from whom, and what was lost at each hop.
 
     Exit codes: 0 verified, 1 refused, 2 the command line is wrong or the file of keys cannot be read, 3 its keys
-    cannot be used. Revocation is not checked, and the answer says so.
+    cannot be used, 4 standard input or output cannot be used. Revocation is not checked, and the answer says so.
 
     The token comes from standard input:
 
@@ -94,9 +95,13 @@ def _load_keys(path: Path, *, as_json: bool) -> "KeySet":
     from tokensvc.verify import parse_json_object, parse_jwks
 
     try:
-        return parse_jwks(parse_json_object(read_small_file(path, max_bytes=_MAX_JWKS_BYTES)))
+        text = read_small_file(path, max_bytes=_MAX_JWKS_BYTES)
     except OSError as exc:
         raise typer.BadParameter(f"--jwks: cannot read {path}: {exc.strerror}") from exc
+    except Malformed as exc:
+        raise typer.BadParameter(f"--jwks: {path} is {exc.description}") from exc
+    try:
+        return parse_jwks(parse_json_object(text))
     except (Malformed, KeyRefused) as exc:
         remedy = "Give the JWK Set that the token service publishes at its jwks_uri."
         fail([ConfigurationError(exc.description, file=str(path), key="", remedy=remedy)], as_json=as_json)
@@ -104,17 +109,24 @@ def _load_keys(path: Path, *, as_json: bool) -> "KeySet":
 
 def _read_token(argument: str) -> str:
     """The token of the argument or of standard input. No message says any of it."""
-    stdin = typer.get_binary_stream("stdin")
-    if not argument and stdin.isatty():
-        # Not read from here: a terminal cuts a pasted line at some 4000 characters, and tokens are longer.
-        raise typer.BadParameter("no token: give it on standard input, as in: tokensvc verify ... < token.txt")
     if argument in {"", "-"}:
-        # One character for each byte: what is not ASCII is refused as malformed, not repaired.
-        argument = stdin.read(_MAX_INPUT_BYTES).decode("latin-1")
+        argument = _read_stdin(may_be_terminal=argument == "-")
     token = argument.strip()
     if not token:
         raise typer.BadParameter("the token is empty")
     return token
+
+
+def _read_stdin(*, may_be_terminal: bool) -> str:
+    # Closed, it is None, which the types of `sys` do not say.
+    if cast("TextIO | None", sys.stdin) is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    stdin = typer.get_binary_stream("stdin")
+    if stdin.isatty() and not may_be_terminal:
+        # Not read from here: a terminal cuts a pasted line at some 4000 characters, and tokens are longer.
+        raise typer.BadParameter("no token: give it on standard input, as in: tokensvc verify ... < token.txt")
+    # One character for each byte: what is not ASCII is refused as malformed, not repaired.
+    return stdin.read(_MAX_INPUT_BYTES).decode("latin-1")
 
 
 def _show_refusal(refused: TokenRefused, *, as_json: bool) -> None:

@@ -58,10 +58,10 @@ def show_report(console: Console, report: Report) -> None:
     console.print(_verdict(report))
 
 
-def show_instructions(console: Console, world: World) -> None:
-    """How to drive the running demo by hand. Secrets are read from world.json, and never shown."""
+def show_instructions(console: Console, world: World, *, command: str) -> None:
+    """How to drive the running demo by hand; `command` is tokensvc's. Secrets are read from world.json, never shown."""
     _head(console, "Drive it by hand (curl and jq)")
-    for line in instructions(world):
+    for line in instructions(world, command=command):
         # A terminal may wrap what it shows; Rich would break a command in two.
         console.print(Text(line), soft_wrap=True)
     console.print()
@@ -129,7 +129,7 @@ def _verdict(report: Report) -> Text:
     return Text(f"{text}. Expectations that did not hold: {len(report.failures)}.", "bold red")
 
 
-def instructions(world: World) -> tuple[str, ...]:
+def instructions(world: World, *, command: str) -> tuple[str, ...]:
     """The lines of a shell script (curl, jq) that starts, calls the API, delegates and verifies."""
     return (
         f"world={shlex.quote(str(world.file))}",
@@ -149,6 +149,7 @@ def instructions(world: World) -> tuple[str, ...]:
         "",
         "# what anybody can prove of planner's token, offline",
         """curl -s "$(w .jwks_uri)" > jwks.json""",
-        """echo "$token" | tokensvc verify --issuer "$(w .issuer)" --audience "$(w '.resources[0].id')" \\""",
+        f"""echo "$token" | {shlex.quote(command)} verify \\""",
+        """  --issuer "$(w .issuer)" --audience "$(w '.resources[0].id')" \\""",
         """  --jwks jwks.json""",
     )

@@ -1,8 +1,8 @@
 """Settings checked against each other: what each value alone cannot show. One function for each rule.
 
 Two rules cannot be settled here. With an empty `subject_prefix` any agent id could be a user's, so the exchange refuses
-a user who bears the id of an agent. And the service's own keys are compared with the identity providers' where both
-are at hand, in `wiring`.
+a user who bears the id of an agent. And what needs more than the settings (where `serve` was told to listen, the
+service's own keys) is in `start`.
 """
 
 from collections.abc import Callable, Iterable, Iterator

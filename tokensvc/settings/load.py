@@ -25,8 +25,8 @@ from tokensvc.smallfile import read_small_file
 
 __all__ = ["examine_settings", "load_settings"]
 
-# A thousand agents take less; anything larger is another file.
-_MAX_BYTES: Final = 1_000_000
+# A thousand agents and as many resources take less; anything larger is another file.
+_MAX_BYTES: Final = 4_000_000
 _SETTINGS: Final = TypeAdapter(Settings)
 
 

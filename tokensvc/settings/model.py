@@ -104,7 +104,7 @@ class KeySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Limits:
-    """Bounds on everything issued (TOKEN.md s7). `token_bytes` is the size of an issued token."""
+    """Bounds on everything issued. `token_bytes` is the size of an issued token."""
 
     depth: Depth = DEFAULT_DEPTH
     token_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_TOKEN_LIFETIME_S)] = DEFAULT_TOKEN_LIFETIME_S

@@ -1,5 +1,6 @@
 """The embedded store: one SQLite file, one worker thread, group commit."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -38,11 +39,22 @@ class SqliteStore:
     cannot be used (locked, disk full, damaged) every call raises Unavailable; once it can, the store answers again.
     """
 
-    def __init__(self, path: str | Path, *, capacity: int = _CAPACITY, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> None:
-        """`capacity` calls may wait at a time; `busy_timeout_s` is how long to wait for another process's lock."""
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        capacity: int = _CAPACITY,
+        busy_timeout_s: float = _BUSY_TIMEOUT_S,
+        when_made: Callable[[Path], None] | None = None,
+    ) -> None:
+        """`capacity` calls may wait at a time; `busy_timeout_s` is how long to wait for another process's lock.
+
+        `when_made` is called with the path when `open` finds no database and makes one.
+        """
         self._path = Path(path).absolute()
         self._capacity = capacity
         self._busy_timeout_s = busy_timeout_s
+        self._when_made = when_made
         self._worker: Worker | None = None
 
     async def open(self) -> None:
@@ -55,6 +67,8 @@ class SqliteStore:
         database = Database(self._path, busy_timeout_s=self._busy_timeout_s)
         self._worker = Worker(database, capacity=self._capacity, max_group=_MAX_GROUP)
         await self._worker.start()
+        if database.is_new and self._when_made is not None:
+            self._when_made(self._path)
 
     async def ping(self) -> None:
         """Return when a transaction that writes could begin. Raises: Unavailable."""

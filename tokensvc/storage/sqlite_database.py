@@ -15,6 +15,7 @@ savepoint, so that the one at fault does not undo the others.
 """
 
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -54,16 +55,25 @@ class Database:
         self._busy_timeout_s = busy_timeout_s
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._identity = ""
+        self._is_new = False
         self._forgotten_to: int | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """True where `connect` found nothing and made an empty database."""
+        return self._is_new
 
     def connect(self) -> None:
         """Create or open the file. Raises: ConfigurationError, Unavailable."""
         try:
-            self._use(create_or_open(self._path, busy_timeout_s=self._busy_timeout_s))
+            opened = create_or_open(self._path, busy_timeout_s=self._busy_timeout_s)
+            self._identity, self._is_new = opened.identity, opened.is_new
+            self._use(opened.connection)
         except ConfigurationError:
             raise
         except Exception as exc:
-            raise Unavailable("the database cannot be opened") from exc
+            raise Unavailable(f"the database cannot be opened ({_cause(exc)})") from exc
 
     def serve(self, operations: Sequence[Operation[object]]) -> list[Answer]:
         """One answer per operation, durable where it says so. Raises nothing: what failed is answered Unavailable."""
@@ -82,7 +92,7 @@ class Database:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._use(reopen(self._path, busy_timeout_s=self._busy_timeout_s))
+            self._use(reopen(self._path, self._identity, busy_timeout_s=self._busy_timeout_s))
         elif _file_id(self._path) != self._file:
             # Someone moved or removed the file: what we wrote to it would be gone after a restart.
             raise Unavailable("the database file was replaced by another")
@@ -201,6 +211,20 @@ def _file_id(path: Path) -> tuple[int, int]:
 
 def _unavailable(exc: Exception) -> Answer:
     # One error per caller: an exception object that many raise would gather all their tracebacks.
-    error = Unavailable("the database cannot answer")
+    error = Unavailable(f"the database cannot answer ({_cause(exc)})")
     error.__cause__ = exc
     return Answer(error=error)
+
+
+def _cause(exc: Exception) -> str:
+    """What tells a full disk from a lock or a lost file, for the log. Names of errors only, no value."""
+    match exc:
+        case Unavailable():
+            return exc.description
+        case sqlite3.Error():
+            # Errors of Python's own module have no code.
+            return getattr(exc, "sqlite_errorname", type(exc).__name__)
+        case OSError(errno=int(number)):
+            return errno.errorcode.get(number, type(exc).__name__)
+        case _:
+            return type(exc).__name__

@@ -1,17 +1,18 @@
 """The database file: creating it, its schema and versions, connecting to it.
 
 `create_or_open` is for the start. `reopen` is for recovery while serving and never creates anything: an empty database
-in place of a lost one would have forgotten every claim and every revocation.
+in place of a lost one, or another service's, would not know of our claims and revocations. So each has a random id.
 """
 
 import os
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tokensvc.errors import ConfigurationError, Unavailable
 
-__all__ = ["SCHEMA_VERSION", "create_or_open", "reopen"]
+__all__ = ["SCHEMA_VERSION", "Opened", "create_or_open", "reopen"]
 
 # "tksv": tells our files from those of other programs, which number their schemas from 1 as well.
 _APPLICATION_ID: Final = 0x746B7376
@@ -28,37 +29,65 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX records_at ON records (at)",
         "CREATE INDEX records_lineage ON records (lineage) WHERE lineage IS NOT NULL",
     ),
+    (
+        "CREATE TABLE identity (id TEXT NOT NULL)",
+        "INSERT INTO identity VALUES (lower(hex(randomblob(16))))",
+    ),
 )
 """Step n makes schema version n + 1 from version n. Steps are never changed, only added."""
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
+# The low byte of an error code is the error, the rest is where it was met (sqlite.org/rescode.html).
+_PRIMARY: Final = 0xFF
+_BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_RESTORE: Final = "Restore it from a backup, or name another file"
+
 # Each process that opens a new file at the same moment can be in the way of the switch to WAL about once.
 _WAL_RETRIES: Final = 20
 
 
-def create_or_open(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
-    """A connection to the database at `path`, made (mode 0600) or migrated when that is due.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A connection, the random id of the database behind it, and whether it was made just now, with nothing in it."""
+
+    connection: sqlite3.Connection
+    identity: str
+    is_new: bool
+
+
+def create_or_open(path: Path, *, busy_timeout_s: float) -> Opened:
+    """The database at `path`, made (mode 0600) or migrated when that is due.
 
     Raises: ConfigurationError for a path or file that can never be used, sqlite3.Error and OSError for one that cannot
     be used now.
     """
     _require_file(path)
-    connection = _connect(path, busy_timeout_s)
     try:
-        _migrate(connection, path)
-        _use_wal(connection)
-    except BaseException:
+        connection = _connect(path, busy_timeout_s)
+        try:
+            is_new = _migrate(connection, path)
+            _use_wal(connection)
+            identity = _identity(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.DatabaseError as exc:
+        if getattr(exc, "sqlite_errorcode", 0) & _PRIMARY not in _BROKEN:
+            raise
+        problem = f"it is no database, or damaged ({exc.sqlite_errorname})"
+        raise _refused(path, problem, _RESTORE) from exc
+    if identity is None:
         connection.close()
-        raise
-    return connection
+        raise _refused(path, "it has lost its identity", _RESTORE)
+    return Opened(connection=connection, identity=identity, is_new=is_new)
 
 
-def reopen(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
+def reopen(path: Path, identity: str, *, busy_timeout_s: float) -> sqlite3.Connection:
     """A connection to the database at `path` that was in use before. Raises: Unavailable, sqlite3.Error."""
     connection = _connect(path, busy_timeout_s)
     try:
-        _require_ours(connection)
+        _require_same(connection, identity)
     except BaseException:
         connection.close()
         raise
@@ -83,26 +112,37 @@ def _require_file(path: Path) -> None:
 def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     # mode=rw: SQLite itself never creates a file. isolation_level None: no transaction that we did not begin.
     connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=busy_timeout_s, isolation_level=None)
-    # An acknowledged commit survives loss of power, not only of the process.
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        # An acknowledged commit survives loss of power, not only of the process.
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def _identity(connection: sqlite3.Connection) -> tuple[int, int]:
+def _schema(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Whose files these are, and of which version."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return application, version
 
 
-def _require_ours(connection: sqlite3.Connection) -> None:
-    if _identity(connection) != (_APPLICATION_ID, SCHEMA_VERSION):
+def _identity(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute("SELECT id FROM identity").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _require_same(connection: sqlite3.Connection, identity: str) -> None:
+    if _schema(connection) != (_APPLICATION_ID, SCHEMA_VERSION) or _identity(connection) != identity:
         raise Unavailable("the database file was replaced by another")
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path) -> bool:
+    """True where there was nothing before."""
     # The write lock first: of two processes that find a new file, one makes the schema and the other finds it made.
     connection.execute("BEGIN IMMEDIATE")
-    application, version = _identity(connection)
+    application, version = _schema(connection)
     if application != _APPLICATION_ID:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if (application, version, tables) != (0, 0, 0):
@@ -120,6 +160,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
+    return version == 0
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
