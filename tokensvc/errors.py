@@ -59,6 +59,7 @@ class Reason(StrEnum):
     REVOCATION_STALE = "revocation_stale"
     # What a verified token allows.
     INSUFFICIENT_SCOPE = "insufficient_scope"
+    ARGUMENT_DENIED = "argument_denied"
     # The exchange.
     PARAMETER_MISSING = "parameter_missing"
     PARAMETER_INVALID = "parameter_invalid"
@@ -85,6 +86,7 @@ class OAuthError(StrEnum):
     INVALID_CLIENT = "invalid_client"
     INVALID_SCOPE = "invalid_scope"
     INVALID_TARGET = "invalid_target"
+    INVALID_AUTHORIZATION_DETAILS = "invalid_authorization_details"
     UNAUTHORIZED_CLIENT = "unauthorized_client"
     UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"

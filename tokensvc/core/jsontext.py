@@ -5,13 +5,22 @@ infinities, numbers that a double cannot hold as the text says them, and nesting
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tokensvc.errors import Malformed
 
-__all__ = ["MAX_NESTING", "JsonObject", "JsonValue", "parse_json", "parse_json_object", "render_json"]
+__all__ = [
+    "MAX_NESTING",
+    "JsonObject",
+    "JsonValue",
+    "parse_json",
+    "parse_json_object",
+    "render_json",
+    "require_exact_number",
+]
 
 JsonValue = None | bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 JsonObject = Mapping[str, JsonValue]
@@ -66,6 +75,19 @@ def render_json(value: JsonValue) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
 
 
+def require_exact_number(value: float) -> None:
+    """Nothing, when a JSON text may say `value`, by the rules of `parse_json`; a float is judged on its `repr`.
+
+    `value` is an `int` or a `float`, not a `bool`. Raises: Malformed.
+    """
+    if isinstance(value, int):
+        _require_exact_integer(value)
+    elif math.isfinite(value):
+        _parse_real(repr(value))
+    else:
+        raise Malformed("NaN and infinities are not JSON")
+
+
 def _require_bounded_nesting(text: bytes) -> None:
     if text.count(b"[") + text.count(b"{") <= MAX_NESTING:
         return
@@ -90,9 +112,14 @@ def _refuse_constant(_name: str) -> JsonValue:
 def _parse_integer(text: str) -> int:
     if len(text) <= _MAX_INTEGER_DIGITS + 1:
         value = int(text)
-        if -_MAX_INTEGER <= value <= _MAX_INTEGER:
-            return value
+        _require_exact_integer(value)
+        return value
     raise Malformed("a JSON number is an integer beyond 2^53 - 1")
+
+
+def _require_exact_integer(value: int) -> None:
+    if not -_MAX_INTEGER <= value <= _MAX_INTEGER:
+        raise Malformed("a JSON number is an integer beyond 2^53 - 1")
 
 
 def _parse_real(text: str) -> float:
