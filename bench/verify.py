@@ -64,7 +64,6 @@ def token_of(chain: GrantChain, key: SigningKey) -> str:
         nbf=None,
         jti="z" * 21 + "A",
         cnf=None,
-        has_details=False,
     )
     return seal_compact(render_access_token(claims, chain), typ="at+jwt", key=key)
 

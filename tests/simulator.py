@@ -26,9 +26,11 @@ from tokensvc.verify import Expectation, LifetimeOnly, StaticKeys, VerifiedToken
 __all__ = [
     "ABSENT",
     "API",
+    "AUTHORITY",
     "FILES",
     "ISSUER",
     "NOW",
+    "PREFIX",
     "SCOPE",
     "USER",
     "Members",
@@ -40,7 +42,9 @@ __all__ = [
     "ed_key",
     "encode",
     "jti",
+    "jwk",
     "rsa_key",
+    "seal",
     "thumbprint",
 ]
 
@@ -54,6 +58,9 @@ ISSUER: Final = "https://as.example"
 USER: Final = "user-1"
 API: Final = "https://crm.example/api"
 FILES: Final = "https://files.example"
+AUTHORITY: Final = "https://idp.example"
+PREFIX: Final = "idp:"
+"""What turns a user of `AUTHORITY` into one of `ISSUER`."""
 SCOPE: Final = "crm.delete crm.read crm.write files.read mail.send"
 
 
@@ -111,6 +118,17 @@ def assemble(header: object, payload: object, signature: bytes) -> str:
     return ".".join([b64(encode(header)), b64(encode(payload)), b64(signature)])
 
 
+def seal(header: object, payload: object, key: SigningKey) -> str:
+    """A compact JWS of these parts, whatever they are, truly signed with `key`."""
+    signing_input = f"{b64(encode(header))}.{b64(encode(payload))}"
+    return f"{signing_input}.{b64(key.sign(signing_input.encode()))}"
+
+
+def jwk(key: SigningKey) -> Members:
+    """The public key with exactly the members that RFC 7638 hashes."""
+    return {name: member for name, member in key.public.jwk().items() if name not in {"kid", "alg", "use"}}
+
+
 def act(*actors: str) -> Members:
     """Nested `act` objects, current actor first."""
     current, *prior = actors
@@ -164,9 +182,18 @@ class Simulator:
 
     def token(self, claims: object, *, header: object = None) -> str:
         """`claims` and `header` (values or JSON text), truly signed with this service's key."""
-        header = self.header() if header is None else header
-        signing_input = f"{b64(encode(header))}.{b64(encode(claims))}"
-        return f"{signing_input}.{b64(self.key.sign(signing_input.encode()))}"
+        return seal(self.header() if header is None else header, claims, self.key)
+
+    def signed_root(self, root: Members, actor: str, holder: SigningKey) -> Members:
+        """What `AUTHORITY` signs so that `root` is this service's to use, for `actor` with the key `holder` first."""
+        user = root["sub"].removeprefix(PREFIX)
+        first = {"actor": actor, "cnf": {"jkt": holder.public.thumbprint}}
+        return {**root, "iss": AUTHORITY, "sub": user, "aud": self.iss, **first}
+
+    def signed_hop(self, chain: list[Members], index: int) -> Members:
+        """What the delegator signs so that hop `index` of the plain `chain` is its word."""
+        place = {"iss": chain[index - 1]["actor"], "sub": chain[0]["sub"], "aud": self.iss}
+        return {**chain[index], **place, "root": chain[0]["jti"], "index": index}
 
     def keys(self) -> StaticKeys:
         """What a verifier knows of this service."""

@@ -99,7 +99,7 @@ def test_a_token_with_a_forged_hop_is_refused_with_its_reason(jwks: Path) -> Non
     chain[2]["scope"] = chain[1]["scope"]
     result = run(stdin=make_token(chain), jwks=jwks)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "refused: not_proper: hop 2 has every scope of the entry before it\n"
+    assert result.stderr == "refused: not_proper: hop 2 has everything that the entry before it has\n"
 
 
 def test_a_token_longer_lived_than_allowed_is_refused(jwks: Path) -> None:
@@ -139,6 +139,7 @@ def test_the_json_answer_is_complete_and_stable(jwks: Path) -> None:
     document = answer(stdin=make_token(chain, iat=now - 10, exp=now + 300), jwks=jwks)
     root, planner, mailer = chain
     entry = {"max_depth": 5, "iat": root["iat"], "exp": root["exp"], "evidence": "issuer", "resources": [API, FILES]}
+    entry["authorization_details"] = []
     assert document == {
         "verified": True,
         "reason": None,
@@ -149,6 +150,7 @@ def test_the_json_answer_is_complete_and_stable(jwks: Path) -> None:
         "audience": API,
         "exchange_only": False,
         "scope": "crm.write files.read mail.send",
+        "authorization_details": [],
         "iat": now - 10,
         "exp": now + 300,
         "jti": document["jti"],

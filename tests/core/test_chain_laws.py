@@ -52,7 +52,6 @@ claims_sets = st.builds(
     nbf=st.none() | times,
     jti=jtis,
     cnf=st.none() | st.tuples(st.sampled_from(["jkt", "x5t#S256"]), thumbprints),
-    has_details=st.just(value=False),
 )
 act_chains = st.lists(names, min_size=1, max_size=HARD_MAX_DEPTH).map(tuple)
 
@@ -96,16 +95,21 @@ def test_everything_whose_revocation_kills_a_chain_is_named() -> None:
     entries[1] |= {"cnf": {"jkt": thumbprint("planner")}, "iat": entries[0]["iat"] + 7}
     chain = parse_grant_chain(entries)
 
-    named = {(revocable.kind.value, revocable.id, revocable.iat) for revocable in chain.revocables()}
+    named = {
+        (revocable.kind.value, revocable.id, revocable.iat)
+        for revocable in chain.revocables(iss="https://as", sub="the user", key=thumbprint("token"))
+    }
 
     root_iat = entries[0]["iat"]
     assert named == {
         *(("entry", entry["jti"], root_iat) for entry in entries),
-        ("user", "user-1", root_iat),
+        ("user", "the user", root_iat),
+        ("issuer", "https://as", root_iat),
         ("issuer", sim.iss, root_iat),
         ("actor", "planner", root_iat + 7),
         ("actor", "mailer", root_iat),
         ("key", thumbprint("planner"), root_iat),
+        ("key", thumbprint("token"), root_iat),
     }
 
 

@@ -61,6 +61,16 @@ def test_the_checks_that_were_not_made_are_shown() -> None:
     assert "not checked  revocation" in shown(verified(SIM.chain("planner")))
 
 
+def test_details_are_shown_where_they_are_granted_and_steer_nothing() -> None:
+    details = [{"type": "attenuating_agent_token", "tools": {"read\x1b[2J": {}}}]
+    chain = SIM.chain("planner", root=SIM.root(authorization_details=details))
+    chain[1]["authorization_details"] = details
+    token = verified(chain, authorization_details=details)
+
+    assert shown(token).count("read\\u001b[2J") == 2
+    assert "details" not in shown(verified(SIM.chain("planner")))
+
+
 def test_an_exchange_only_token_is_shown_as_one() -> None:
     token = SIM.token(SIM.claims(SIM.chain("planner"), aud=ISSUER))
     expect = Expectation.issuer_signed(issuers=[ISSUER], audiences=[ISSUER])

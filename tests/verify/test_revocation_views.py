@@ -3,12 +3,12 @@ from dataclasses import dataclass
 import pytest
 
 from tests.simulator import NOW, Members, Simulator, jti, thumbprint
-from tokensvc.core.chain import parse_grant_chain
 from tokensvc.core.revocation import Revocable, Revocation, RevocationKind
 from tokensvc.errors import Reason, Unavailable
 from tokensvc.verify import LifetimeOnly, RevocationList
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
 from tokensvc.verify.verified import UncheckedStep
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 SIM = Simulator()
 CHAIN = SIM.chain("planner", "mailer")
@@ -72,16 +72,26 @@ def test_the_identifier_of_the_token_itself_revokes_nothing() -> None:
 
 
 def test_a_holder_key_of_any_hop_is_among_what_is_looked_up() -> None:
-    # A bound chain cannot be verified yet: the proof is missing. What would be looked up is already complete.
     chain = SIM.chain("planner", "mailer")
     for hop in chain[1:]:
         hop["cnf"] = {"jkt": thumbprint(hop["actor"])}
 
-    revocables = parse_grant_chain(chain).revocables()
+    token = SIM.token(SIM.claims(chain, cnf=chain[2]["cnf"]))
 
     for actor in ("planner", "mailer"):
-        assert revoked(RevocationKind.KEY, thumbprint(actor)).is_revoked(revocables)
-    assert not revoked(RevocationKind.KEY, thumbprint("other")).is_revoked(revocables)
+        view = revoked(RevocationKind.KEY, thumbprint(actor))
+        assert SIM.reason(token, revocations=view, proof=UnsafeHolderProvenUpstream()) is Reason.REVOKED
+    other = revoked(RevocationKind.KEY, thumbprint("other"))
+    assert SIM.reason(token, revocations=other, proof=UnsafeHolderProvenUpstream()) is None
+
+
+@pytest.mark.parametrize("member", ["jkt", "x5t#S256"])
+def test_the_key_that_only_the_token_is_bound_to_can_be_revoked(member: str) -> None:
+    token = SIM.token(SIM.claims(CHAIN, cnf={member: thumbprint("token")}))
+
+    for key, reason in (("token", Reason.REVOKED), ("other", None)):
+        view = revoked(RevocationKind.KEY, thumbprint(key))
+        assert SIM.reason(token, revocations=view, proof=UnsafeHolderProvenUpstream()) is reason
 
 
 def test_one_of_several_revocations_of_a_subject_is_enough() -> None:

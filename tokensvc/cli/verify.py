@@ -157,6 +157,8 @@ def _say_ascii_json(value: "JsonValue") -> None:
 
 
 def _render_verified(token: "VerifiedToken") -> "dict[str, JsonValue]":
+    from tokensvc.core.details import render_details
+
     return {
         "verified": True,
         "reason": None,
@@ -167,6 +169,7 @@ def _render_verified(token: "VerifiedToken") -> "dict[str, JsonValue]":
         "audience": token.audience,
         "exchange_only": token.is_exchange_only,
         "scope": " ".join(sorted(token.scope)),
+        "authorization_details": render_details(token.details),
         "iat": token.iat,
         "exp": token.exp,
         "jti": token.jti,
@@ -200,8 +203,11 @@ def _render_chain(token: "VerifiedToken") -> "list[JsonValue]":
 
 
 def _render(authority: "Authority") -> "dict[str, JsonValue]":
+    from tokensvc.core.details import render_details
+
     return {
         "scope": " ".join(sorted(authority.scope)),
+        "authorization_details": render_details(authority.details),
         "resources": sorted(authority.resources),
         "max_depth": authority.max_depth,
         "iat": authority.iat,

@@ -2,24 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tokensvc.core.chain import (
     PROFILE,
     GrantChain,
     parse_act,
     parse_grant_chain,
-    parse_integer,
-    parse_jti,
-    parse_text,
-    parse_thumbprint,
     render_act,
     render_grant_chain,
 )
+from tokensvc.core.details import NO_DETAILS, Details, parse_stated_details, render_details
 from tokensvc.core.jsontext import JsonValue
+from tokensvc.core.members import parse_integer, parse_jti, parse_text, parse_thumbprint
 from tokensvc.core.scope import ScopeSet, parse_scope, render_scope
 from tokensvc.errors import Malformed, Reason, TokenRefused
 
 __all__ = ["AccessTokenClaims", "Delegation", "parse_claims", "parse_delegation", "render_access_token"]
+
+_DETAILS: Final = "authorization_details"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class AccessTokenClaims:
     """The claims that a resource server which knows only RFC 9068 would read.
 
     `iat`, `exp`, `nbf` are epoch seconds. `cnf` is the confirmation as (member, value), `jkt` or `x5t#S256`.
-    `has_details` says that `authorization_details` is present.
+    `details` is what `authorization_details` grants (RFC 9396), none where the claim is absent.
     """
 
     iss: str
@@ -40,7 +41,7 @@ class AccessTokenClaims:
     nbf: int | None
     jti: str
     cnf: tuple[str, str] | None
-    has_details: bool
+    details: Details = NO_DETAILS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +68,16 @@ def parse_claims(payload: Mapping[str, JsonValue]) -> AccessTokenClaims:
         nbf=parse_integer(payload["nbf"], "nbf") if "nbf" in payload else None,
         jti=parse_jti(payload.get("jti")),
         cnf=_parse_cnf(payload["cnf"]) if "cnf" in payload else None,
-        has_details="authorization_details" in payload,
+        details=parse_stated_details(payload["authorization_details"])
+        if "authorization_details" in payload
+        else NO_DETAILS,
     )
 
 
 def parse_delegation(payload: Mapping[str, JsonValue]) -> Delegation:
     """`act` and the grant chain.
 
-    Raises: TokenRefused (`chain_missing`; `root_invalid`, `grant_invalid` for signed entries), Malformed.
+    Raises: TokenRefused (`chain_missing`), Malformed.
     """
     if "grant_chain" not in payload:
         raise TokenRefused(Reason.CHAIN_MISSING, "the token carries no grant_chain")
@@ -95,6 +98,7 @@ def render_access_token(claims: AccessTokenClaims, chain: GrantChain) -> dict[st
         "aud": claims.aud,
         "client_id": claims.client_id,
         "scope": render_scope(claims.scope),
+        **({_DETAILS: render_details(claims.details)} if claims.details else {}),
         **times,
         "jti": claims.jti,
         **({} if claims.cnf is None else {"cnf": dict([claims.cnf])}),

@@ -1,20 +1,46 @@
-"""Scope sets in the exact grammar (RFC 6749 s3.3): a scope covers itself, byte for byte, and nothing else."""
+"""Scope sets and the two grammars that say what a scope covers (RFC 6749 s3.3).
+
+*exact*: a scope covers itself, byte for byte, and nothing else. *segments*: segments of `[A-Za-z0-9_-]+` joined by one
+kind of separator, `.` or `:`, throughout; a last segment `*` covers one or more segments: `crm.*` covers `crm.read`,
+`crm.x.y`, `crm.x.*` and itself, not `crm`, not `crmx.read`. A scope of any other shape covers itself only; a `*`
+anywhere else is malformed.
+"""
 
 import re
 from collections.abc import Iterable
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
 from tokensvc.errors import Malformed
 
-__all__ = ["MAX_SCOPES", "ScopeSet", "is_scope_token", "parse_requested_scope", "parse_scope", "render_scope"]
+__all__ = [
+    "MAX_SCOPES",
+    "ScopeGrammar",
+    "ScopeSet",
+    "is_scope_token",
+    "parse_requested_scope",
+    "parse_scope",
+    "render_scope",
+    "require_grammar",
+    "scope_covers",
+    "uncovered",
+]
 
 ScopeSet = frozenset[str]
 
 # An agent with more rights than this wants a wider name for them; it also bounds what one comparison can cost.
 MAX_SCOPES: Final = 256
+_SEGMENTED: Final = re.compile(r"[A-Za-z0-9_-]+(?:(?:\.[A-Za-z0-9_-]+)*(?:\.\*)?|(?::[A-Za-z0-9_-]+)*(?::\*)?)")
 _SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
+
+
+class ScopeGrammar(StrEnum):
+    """What a scope covers. Service and verifier state the same one."""
+
+    EXACT = "exact"
+    SEGMENTS = "segments"
 
 
 def is_scope_token(text: str) -> bool:
@@ -53,3 +79,31 @@ def _tokens(text: str) -> list[str]:
     if len(tokens) > MAX_SCOPES:
         raise Malformed(f"more than {MAX_SCOPES} scopes")
     return tokens
+
+
+def require_grammar(scope: ScopeSet, grammar: ScopeGrammar) -> None:
+    """Return when every scope is well-formed in `grammar`. Raises: Malformed for a `*` that is no last segment."""
+    if grammar is ScopeGrammar.SEGMENTS and any("*" in token and not _SEGMENTED.fullmatch(token) for token in scope):
+        raise Malformed("a scope has a wildcard that is not its last segment")
+
+
+def scope_covers(parent: ScopeSet, child: ScopeSet, grammar: ScopeGrammar) -> bool:
+    """True when every scope of `child` is covered by one of `parent`. Reflexive and transitive."""
+    return child <= parent or not uncovered(parent, child, grammar)
+
+
+def uncovered(parent: ScopeSet, child: ScopeSet, grammar: ScopeGrammar) -> ScopeSet:
+    """The scopes of `child` that none of `parent` covers."""
+    beyond = child - parent
+    if grammar is ScopeGrammar.EXACT:
+        return beyond
+    return frozenset(token for token in beyond if parent.isdisjoint(_wildcards_over(token)))
+
+
+def _wildcards_over(token: str) -> list[str]:
+    """The wildcards that cover a segmented scope, itself aside: one for each proper prefix of its segments."""
+    if _SEGMENTED.fullmatch(token) is None:
+        return []
+    separator = ":" if ":" in token else "."
+    segments = token.split(separator)
+    return [separator.join([*segments[:count], "*"]) for count in range(1, len(segments))]

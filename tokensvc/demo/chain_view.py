@@ -1,5 +1,6 @@
 """The chain of a verified token as a tree for the terminal: who got what from whom, and what was lost on the way."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -8,6 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from tokensvc.core.authority import Authority
+from tokensvc.core.details import render_details
 from tokensvc.core.scope import ScopeSet, render_scope
 from tokensvc.verify import VerifiedToken
 
@@ -74,6 +76,9 @@ def visible(text: str) -> str:
 def _entry(name: str, role: str, authority: Authority, lost: Loss | None) -> Text:
     label = Text.assemble((visible(name), "bold"), f"  ({role})")
     _add_line(label, "scope", render_scope(authority.scope))
+    if authority.details:
+        # As it stands in the token, in ASCII: names of tools and their values are text of others.
+        _add_line(label, "details", json.dumps(render_details(authority.details)))
     _add_line(label, "resources", " ".join(sorted(authority.resources)))
     _add_line(label, "expires", show_time(authority.exp))
     _add_line(label, "max depth", str(authority.max_depth))

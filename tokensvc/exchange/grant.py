@@ -7,8 +7,9 @@ Nothing is ever trimmed to fit. The order on authority itself stands in `core.au
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
-from tokensvc.core.authority import Authority, Dimension, is_proper, widened
+from tokensvc.core.authority import Authority, Dimension, Order, is_proper, widened
 from tokensvc.core.chain import GrantChain, Hop, Root
 from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import ScopeSet, parse_requested_scope, render_scope
@@ -29,6 +30,9 @@ __all__ = [
     "require_actor",
     "require_actor_of_start",
 ]
+
+
+_ORDER: Final = Order()
 
 
 class Shape(StrEnum):
@@ -228,7 +232,7 @@ def _requested_scope(asker: Asker) -> ScopeSet:
 
 
 def _require_attenuated(above: Authority, authority: Authority, *, is_first: bool) -> None:
-    match widened(above, authority):
+    match widened(above, authority, _ORDER):
         case None:
             pass
         case Dimension.SCOPE:
@@ -238,7 +242,7 @@ def _require_attenuated(above: Authority, authority: Authority, *, is_first: boo
             raise OAuthRefused(OAuthError.INVALID_SCOPE, reason, f"not held by the delegator: {excess}")
         case dimension:  # pragma: no cover - target, lifetime and depth were bounded before; the law has the last word
             raise _invalid(Reason.NOT_NARROWER, f"wider than what was delegated: {dimension}")
-    if not is_proper(above, authority):
+    if not is_proper(above, authority, _ORDER):
         raise OAuthRefused(
             OAuthError.INVALID_SCOPE,
             Reason.NOT_PROPER,

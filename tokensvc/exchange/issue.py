@@ -50,7 +50,7 @@ def build_token(
         nbf=None,
         jti=new_id(),
         cnf=None,
-        has_details=False,
+        details=leaf.authority.details,
     )
     token = seal_compact(render_access_token(claims, chain), typ=ACCESS_TOKEN_TYP, key=key)
     if len(token) > terms.max_issued_bytes:

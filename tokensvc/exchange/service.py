@@ -141,7 +141,7 @@ class ExchangeService:
         trail.inputs["subject"] = describe_subject(subject.chain)
         _require_alive(subject, leeway_s=self._terms.leeway_s, now=asker.now)
         actor = require_actor(asker, subject)  # step 7
-        await self._require_not_revoked(subject.chain.revocables())  # step 8
+        await self._require_not_revoked(subject.revocables())  # step 8
         return propose_from_token(asker, subject, actor)
 
     async def _propose_from_user(self, asker: Asker, iss: str | None, trail: _Trail) -> Proposal:
@@ -181,10 +181,9 @@ class ExchangeService:
         The product exists by now, but it is released only after this: no revocation that was acknowledged can be
         overtaken by a token that was already on its way.
         """
-        chain = product.verified.chain
         outcome = await self._store.commit(
             claims=tuple(OneTimeValue(value=jti, until=exp + REMEMBER_S) for jti, exp in proposal.new_entries),
-            unless_revoked=(*chain.revocables(), *proposal.also_revocable),
+            unless_revoked=(*product.verified.revocables(), *proposal.also_revocable),
             record=record_granted(
                 record_id=new_id(), now=now, client_id=client.client_id, token=product.verified, inputs=trail.inputs
             ),

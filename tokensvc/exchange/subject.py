@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from tokensvc.core.chain import parse_integer, parse_text
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import split_compact, verify_signature
 from tokensvc.core.keyset import Algorithm, find_algorithm
+from tokensvc.core.members import parse_integer, parse_text
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet, parse_requested_scope
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason, TokenRefused

@@ -100,6 +100,9 @@ def _require_prefix(text: str) -> str:
 def _require_scope_token(text: str) -> str:
     if not is_scope_token(text):
         raise _unusable("is not a scope of RFC 6749 s3.3", "Write one scope per entry, without spaces or quotes.")
+    if "*" in text:
+        # Here it would be a letter like others; to a verifier that reads segments it would be everything below.
+        raise _unusable("has a wildcard, and scopes are compared as whole names", "Register each scope by its name.")
     return text
 
 

@@ -3,16 +3,20 @@
 from tokensvc.verify import Expectation, KeySet, LifetimeOnly, StaticKeys, verify_token
 """
 
+from tokensvc.core.authority import Attenuation, Order
 from tokensvc.core.chain import GrantChain, Hop, Root
+from tokensvc.core.entry import Evidence
 from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.keyset import KeySet, PublicKey, parse_jwks
-from tokensvc.verify.expectation import Evidence, Expectation
+from tokensvc.core.scope import ScopeGrammar
+from tokensvc.verify.expectation import Expectation
 from tokensvc.verify.keysource import KeySource, StaticKeys
 from tokensvc.verify.revocations import LifetimeOnly, RevocationList, RevocationView
 from tokensvc.verify.verified import UncheckedStep, VerifiedToken
 from tokensvc.verify.verifier import Revocations, verify_token
 
 __all__ = [
+    "Attenuation",
     "Evidence",
     "Expectation",
     "GrantChain",
@@ -20,11 +24,13 @@ __all__ = [
     "KeySet",
     "KeySource",
     "LifetimeOnly",
+    "Order",
     "PublicKey",
     "RevocationList",
     "RevocationView",
     "Revocations",
     "Root",
+    "ScopeGrammar",
     "StaticKeys",
     "UncheckedStep",
     "VerifiedToken",

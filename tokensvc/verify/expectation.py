@@ -1,11 +1,15 @@
 """What a verifier expects. Everything that decides is a required argument; nothing is read from the token."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Final
 
+from tokensvc.core.authority import Order
 from tokensvc.core.chain import HARD_MAX_DEPTH
+from tokensvc.core.entry import Evidence
+from tokensvc.core.members import parse_thumbprint
+from tokensvc.errors import Malformed
 
 __all__ = ["Evidence", "Expectation"]
 
@@ -15,17 +19,8 @@ MAX_LEEWAY_S: Final = 60
 MAX_TOKEN_BYTES: Final = 16_384
 DEFAULT_MAX_DEPTH: Final = 5
 DEFAULT_LEEWAY_S: Final = 30
-
-
-class Evidence(StrEnum):
-    """Whose word stands for an entry of the chain."""
-
-    ISSUER = "issuer"
-    """The signature of the enclosing token: the token service's word."""
-    AUTHORITY = "authority"
-    """A root signed by an authority such as the identity provider."""
-    DELEGATOR = "delegator"
-    """A hop signed by the agent that delegates."""
+# The strictest: scopes are names, and every hop has to drop one.
+DEFAULT_ORDER: Final = Order()
 
 
 _ROOT_FLOORS: Final = frozenset({Evidence.ISSUER, Evidence.AUTHORITY})
@@ -37,8 +32,11 @@ class Expectation:
     """The terms on which a token is accepted.
 
     `issuers` are the trusted token services, compared byte for byte. A token's `aud` must be one of `audiences`.
-    `root_floor` and `hop_floor` are the least evidence that is enough. `leeway_s` is for clocks, in seconds (0 to 60);
-    `max_depth` is the verifier's own cap on hops (1 to 10); `max_token_bytes` the largest token looked at.
+    `root_floor` and `hop_floor` are the least evidence that is enough. `order` says how authority is compared: what the
+    token service's metadata shows. `authorities` maps (issuer, authority) to the prefix that makes the authority's
+    users the issuer's. `agent_keys` maps (issuer, agent) to the RFC 7638 thumbprints of its keys: a hop that names a
+    pinned agent carries one of them. `leeway_s` is for clocks, in seconds (0 to 60); `max_depth` is the verifier's own
+    cap on hops (1 to 10); `max_token_bytes` the largest token looked at.
 
     Raises: ValueError when nothing could be accepted or a bound is out of range.
     """
@@ -47,6 +45,9 @@ class Expectation:
     audiences: frozenset[str]
     root_floor: Evidence
     hop_floor: Evidence
+    order: Order = DEFAULT_ORDER
+    authorities: Mapping[tuple[str, str], str] = field(default_factory=dict, hash=False)
+    agent_keys: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict, hash=False)
     leeway_s: int = DEFAULT_LEEWAY_S
     max_depth: int = DEFAULT_MAX_DEPTH
     max_token_bytes: int = MAX_TOKEN_BYTES
@@ -56,10 +57,22 @@ class Expectation:
         for name, values in (("issuers", self.issuers), ("audiences", self.audiences)):
             if type(values) is not frozenset or not values or not all(type(value) is str and value for value in values):
                 raise ValueError(f"{name} is a frozenset of strings that are not empty")
-        if self.root_floor not in _ROOT_FLOORS:
+        # Text equals the value of its enum and is not the same: a floor named so would be stated and never hold.
+        if type(self.root_floor) is not Evidence or self.root_floor not in _ROOT_FLOORS:
             raise ValueError("root_floor is Evidence.ISSUER or Evidence.AUTHORITY")
-        if self.hop_floor not in _HOP_FLOORS:
+        if type(self.hop_floor) is not Evidence or self.hop_floor not in _HOP_FLOORS:
             raise ValueError("hop_floor is Evidence.ISSUER or Evidence.DELEGATOR")
+        if type(self.order) is not Order:
+            raise ValueError("order is an Order")
+        # Copies: what was judged here must not change afterwards.
+        object.__setattr__(self, "authorities", dict(self.authorities))
+        object.__setattr__(self, "agent_keys", dict(self.agent_keys))
+        _require_authorities(self.authorities, self.issuers)
+        for (issuer, _agent), keys in self.agent_keys.items():
+            if issuer not in self.issuers or type(keys) is not frozenset or not keys:
+                raise ValueError("each of agent_keys is of a trusted issuer, and a frozenset that is not empty")
+            if not all(map(_is_thumbprint, keys)):
+                raise ValueError("each key of agent_keys is a SHA-256 thumbprint in base64url")
         _require_within("leeway_s", self.leeway_s, 0, MAX_LEEWAY_S)
         _require_within("max_depth", self.max_depth, 1, HARD_MAX_DEPTH)
         _require_within("max_token_bytes", self.max_token_bytes, 1, MAX_TOKEN_BYTES)
@@ -78,6 +91,25 @@ class Expectation:
             root_floor=Evidence.ISSUER,
             hop_floor=Evidence.ISSUER,
         )
+
+
+def _require_authorities(authorities: Mapping[tuple[str, str], str], issuers: frozenset[str]) -> None:
+    for (issuer, authority), prefix in authorities.items():
+        if issuer not in issuers or authority in issuers or not (type(authority) is str and authority):
+            raise ValueError("each of authorities is of a trusted issuer, and is none itself")
+        if type(prefix) is not str:
+            raise ValueError("the prefix of an authority is a string")
+    for one, other in permutations(authorities, 2):
+        # Else one authority could name users whose other authority is the other.
+        if one[0] == other[0] and authorities[other].startswith(authorities[one]):
+            raise ValueError("the prefix of an authority is not the beginning of another's")
+
+
+def _is_thumbprint(value: object) -> bool:
+    try:
+        return type(value) is str and bool(parse_thumbprint(value))
+    except Malformed:
+        return False
 
 
 def _require_within(name: str, value: int, least: int, most: int) -> None:

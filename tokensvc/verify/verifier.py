@@ -7,30 +7,66 @@
      5 required claims              10 alignment                       15 the answer
 
 A valid signature is only step 4: a token that the token service itself signed is refused when any hop was not
-attenuated. What cannot be checked (a signed entry, the proof that `cnf` demands) is refused, never skipped.
+attenuated. What cannot be checked (the proof that `cnf` demands) is refused, never skipped.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from tokensvc.core.chain import parse_text, require_aligned, require_attenuated
+from tokensvc.core.chain import require_aligned, require_hop_attenuated
 from tokensvc.core.claims import AccessTokenClaims, Delegation, parse_claims, parse_delegation
+from tokensvc.core.entry import Entry, Evidence
+from tokensvc.core.evidence import require_hop_evidence, require_root_evidence
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import split_compact, verify_signature
 from tokensvc.core.keyset import Algorithm, find_algorithm
+from tokensvc.core.members import parse_text
+from tokensvc.core.scope import require_grammar
 from tokensvc.errors import Malformed, Reason, TokenRefused
-from tokensvc.verify.expectation import Evidence, Expectation
+from tokensvc.verify.expectation import Expectation
+from tokensvc.verify.floors import require_floors
 from tokensvc.verify.keysource import KeySource
 from tokensvc.verify.revocations import LifetimeOnly, RevocationView, UnsafeRevocationElsewhere
 from tokensvc.verify.verified import UncheckedStep, VerifiedToken
 
-__all__ = ["Revocations", "unsafe_verify_token_of_any_age", "verify_token"]
+__all__ = ["Revocations", "UnsafeHolderProvenUpstream", "unsafe_verify_token_of_any_age", "verify_token"]
 
 Revocations = RevocationView | LifetimeOnly | UnsafeRevocationElsewhere
 
 _HEADER_MEMBERS: Final = frozenset({"typ", "alg", "kid"})
 _TYP: Final = frozenset({"at+jwt", "application/at+jwt"})
+
+
+@dataclass(frozen=True, slots=True)
+class UnsafeHolderProvenUpstream:
+    """No proof is looked at, because something in front of the caller checked that the sender holds the token's key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """Everything that a token is judged by."""
+
+    keys: KeySource
+    expect: Expectation
+    now: int
+    revocations: Revocations
+    proof: UnsafeHolderProvenUpstream | None
+    check_expiry: bool
+
+
+@dataclass(slots=True)
+class Trace:
+    """How far a verification came: the step and hop being judged, and what had been read by then.
+
+    `claims` and `delegation` are of a token whose signature verified.
+    """
+
+    step: int = 0
+    hop: int = 0
+    claims: AccessTokenClaims | None = None
+    delegation: Delegation | None = None
 
 
 def verify_token(
@@ -40,13 +76,16 @@ def verify_token(
     expect: Expectation,
     now: int,
     revocations: Revocations,
+    proof: UnsafeHolderProvenUpstream | None = None,
 ) -> VerifiedToken:
     """The proof that `token` is genuine, current, meant for us, and attenuated at every hop.
 
-    `now` is whole epoch seconds. Raises: TokenRefused with the `reason` of the first check that failed; Unavailable
-    when `keys` or `revocations` cannot answer; TypeError when `now` is no integer.
+    `now` is whole epoch seconds. A token with `cnf` needs a `proof`. Raises: TokenRefused with the `reason` of the
+    first check that failed; Unavailable when `keys` or `revocations` cannot answer; TypeError when `now` is no integer
+    or `proof` is of another type.
     """
-    return _verify(token, keys=keys, expect=expect, now=now, revocations=revocations, check_expiry=True)
+    terms = _Terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=proof, check_expiry=True)
+    return _verify(token, terms, Trace())
 
 
 def unsafe_verify_token_of_any_age(
@@ -56,55 +95,81 @@ def unsafe_verify_token_of_any_age(
 
     For who must read an old token and judges its age by another rule: a revocation, a pick-up while the hop lives.
     """
-    return _verify(token, keys=keys, expect=expect, now=now, revocations=revocations, check_expiry=False)
+    terms = _Terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=None, check_expiry=False)
+    return _verify(token, terms, Trace())
 
 
-def _verify(
-    token: str,
-    *,
-    keys: KeySource,
-    expect: Expectation,
-    now: int,
-    revocations: Revocations,
-    check_expiry: bool,
-) -> VerifiedToken:
-    if type(now) is not int:
+def _verify(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
+    """The steps. `trace` is told how far they came and what was proven by then."""
+    if type(terms.now) is not int:
         # A float could be NaN, and no token is ever older than that.
         raise TypeError("now is whole epoch seconds")
+    if terms.proof is not None and type(terms.proof) is not UnsafeHolderProvenUpstream:
+        # The text of a proof, which looks as if it were checked, must not count as one.
+        raise TypeError("proof is None or UnsafeHolderProvenUpstream()")
     try:
-        payload = _open(token, keys=keys, expect=expect)  # steps 1 to 4
-        claims = parse_claims(payload)  # step 5
-        _require_current(claims, expect, now, check_expiry=check_expiry)  # step 6
-        _require_lifetime(claims, revocations)
-        if claims.aud not in expect.audiences:  # step 7
-            raise TokenRefused(Reason.WRONG_AUDIENCE, "the token is meant for another audience")
-        if claims.cnf is not None:  # step 8
-            raise TokenRefused(Reason.HOLDER_UNPROVEN, "the token is bound to a key, and no proof can be checked here")
-        delegation = parse_delegation(payload)  # step 9
+        return _verify_steps(token, terms, trace)
     except Malformed as exc:
         raise TokenRefused(exc.reason, exc.description) from exc
+
+
+def _verify_steps(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
+    expect = terms.expect
+    payload = _open(token, terms, trace)  # steps 1 to 4
+    trace.step = 5
+    claims = trace.claims = parse_claims(payload)
+    require_grammar(claims.scope, expect.order.grammar)
+    trace.step = 6
+    _require_current(claims, terms)
+    trace.step = 7
+    if claims.aud not in expect.audiences:
+        raise TokenRefused(Reason.WRONG_AUDIENCE, "the token is meant for another audience")
+    trace.step = 8
+    if claims.cnf is not None and terms.proof is None:
+        raise TokenRefused(Reason.HOLDER_UNPROVEN, "the token is bound to a key, and no proof of it was given")
+    trace.step = 9
+    delegation = trace.delegation = parse_delegation(payload)
     chain = delegation.chain
-    require_aligned(chain, act=delegation.act, token_jti=claims.jti)  # step 10
-    if chain.root.iss != claims.iss or chain.root.sub != claims.sub:  # step 11
-        raise TokenRefused(Reason.ROOT_INVALID, "the root is of another issuer or user than the token")
-    _require_evidence(expect)  # step 12
-    require_attenuated(chain, max_depth=expect.max_depth)
-    _require_within_leaf(claims, delegation)  # step 13
-    _require_not_revoked(delegation, revocations, expect, now)  # step 14
-    return _verified(claims, delegation, revocations, check_expiry=check_expiry)  # step 15
+    entries: tuple[Entry, ...] = (chain.root, *chain.hops)
+    for entry in entries:
+        require_grammar(entry.authority.scope, expect.order.grammar)
+    trace.step = 10
+    require_aligned(chain, act=delegation.act, token_jti=claims.jti)
+    trace.step = 11
+    require_root_evidence(
+        chain.root,
+        chain.hops[0],
+        iss=claims.iss,
+        sub=claims.sub,
+        authorities=expect.authorities,
+        find=terms.keys.find,
+    )
+    trace.step = 12
+    _require_hops(claims, delegation, expect, trace)
+    trace.step = 13
+    _require_within_leaf(claims, delegation)
+    trace.step = 14
+    verified = _verified(claims, delegation, terms)
+    _require_not_revoked(verified, terms)
+    trace.step = 15
+    return verified
 
 
-def _open(token: str, *, keys: KeySource, expect: Expectation) -> Mapping[str, JsonValue]:
+def _open(token: str, terms: _Terms, trace: Trace) -> Mapping[str, JsonValue]:
     """Steps 1 to 4: the claims set, after its signature verified with a key of a trusted issuer."""
+    trace.step = 1
     if type(token) is not str:
         raise Malformed("not a compact JWS")
-    jws = split_compact(token, max_bytes=expect.max_token_bytes)  # step 1
-    algorithm, kid = _parse_header(jws.header)  # step 2
-    payload = parse_json_object(jws.payload)  # step 3
+    jws = split_compact(token, max_bytes=terms.expect.max_token_bytes)
+    trace.step = 2
+    algorithm, kid = _parse_header(jws.header)
+    trace.step = 3
+    payload = parse_json_object(jws.payload)
     iss = parse_text(payload.get("iss"), "iss")
-    if iss not in expect.issuers:
+    if iss not in terms.expect.issuers:
         raise TokenRefused(Reason.UNTRUSTED_ISSUER, "the issuer is not trusted here")
-    key = keys.find(iss, kid)  # step 4
+    trace.step = 4
+    key = terms.keys.find(iss, kid)
     if key is None or key.alg != algorithm:
         raise TokenRefused(Reason.UNKNOWN_KEY, "no key of the issuer fits kid and alg")
     if not verify_signature(jws, key):
@@ -129,82 +194,82 @@ def _parse_header(header: bytes) -> tuple[Algorithm, str]:
     return algorithm, parse_text(kid, "kid")
 
 
-def _require_current(claims: AccessTokenClaims, expect: Expectation, now: int, *, check_expiry: bool) -> None:
-    """Step 6, against `now` only."""
-    if check_expiry and now >= claims.exp + expect.leeway_s:
+def _require_current(claims: AccessTokenClaims, terms: _Terms) -> None:
+    """Step 6, against `now` only; and the lifetime cap, where lifetime is all that ends a token."""
+    leeway_s = terms.expect.leeway_s
+    if terms.check_expiry and terms.now >= claims.exp + leeway_s:
         raise TokenRefused(Reason.EXPIRED, "the token has expired")
-    if max(claims.iat, claims.nbf or 0) > now + expect.leeway_s:
+    if max(claims.iat, claims.nbf or 0) > terms.now + leeway_s:
         raise TokenRefused(Reason.NOT_YET_VALID, "the token is not valid yet")
-
-
-def _require_lifetime(claims: AccessTokenClaims, revocations: Revocations) -> None:
-    """The lifetime cap of step 6, where lifetime is all that ends a token."""
+    revocations = terms.revocations
     if isinstance(revocations, LifetimeOnly) and claims.exp - claims.iat > revocations.max_s:
         raise TokenRefused(Reason.LIFETIME_EXCEEDED, f"the token lives longer than {revocations.max_s} s")
 
 
-def _require_evidence(expect: Expectation) -> None:
-    """The floors of step 12. Every entry read here is plain, so it has the issuer's evidence."""
-    if (expect.root_floor, expect.hop_floor) != (Evidence.ISSUER, Evidence.ISSUER):
-        raise TokenRefused(Reason.EVIDENCE_INSUFFICIENT, "the entries have the word of the issuer only")
+def _require_hops(claims: AccessTokenClaims, delegation: Delegation, expect: Expectation, trace: Trace) -> None:
+    """Step 12, oldest hop first: whose word it is, whether that is enough, and whether it shrank."""
+    chain = delegation.chain
+    above: Entry = chain.root
+    for index, hop in enumerate(chain.hops, start=1):
+        trace.hop = index
+        require_hop_evidence(hop, above, index=index, iss=claims.iss, sub=claims.sub, lineage=chain.root.jti)
+        require_floors(chain, index=index, iss=claims.iss, expect=expect)
+        require_hop_attenuated(hop, above, index=index, order=expect.order, max_depth=expect.max_depth)
+        above = hop
 
 
 def _require_within_leaf(claims: AccessTokenClaims, delegation: Delegation) -> None:
-    """Step 13: the token says what its last hop says, to the agent that the hop names."""
+    """Step 13: the token says what its last hop says, to the agent and bound to the key that the hop names."""
     leaf = delegation.chain.leaf
     granted = leaf.authority
     within = (
         claims.scope == granted.scope
-        and not claims.has_details
+        and claims.details == granted.details
         and claims.exp <= granted.exp
         and claims.iat >= granted.iat
         and (claims.aud in granted.resources or claims.aud == claims.iss)
         and claims.client_id == leaf.actor
-        # A bound hop needs a bound token; tokens with cnf were refused in step 8.
-        and leaf.jkt is None
+        # A hop without a key leaves it to the token to add one.
+        and (leaf.jkt is None or claims.cnf == ("jkt", leaf.jkt))
     )
     if not within:
         raise TokenRefused(Reason.TOKEN_EXCEEDS_GRANT, "the token is more than, or other than, its last hop grants")
 
 
-def _require_not_revoked(
-    delegation: Delegation,
-    revocations: Revocations,
-    expect: Expectation,
-    now: int,
-) -> None:
+def _require_not_revoked(verified: VerifiedToken, terms: _Terms) -> None:
     """Step 14. A view that is too old, or from a clock ahead of ours, cannot clear a token."""
+    revocations = terms.revocations
     if isinstance(revocations, LifetimeOnly | UnsafeRevocationElsewhere):
         return
-    if not -expect.leeway_s <= now - revocations.as_of <= revocations.max_staleness_s:
+    if not -terms.expect.leeway_s <= terms.now - revocations.as_of <= revocations.max_staleness_s:
         raise TokenRefused(Reason.REVOCATION_STALE, "the view of revocations is too old")
-    if revocations.is_revoked(delegation.chain.revocables()):
+    if revocations.is_revoked(verified.revocables()):
         raise TokenRefused(Reason.REVOKED, "the token or something above it was revoked")
 
 
-def _verified(
-    claims: AccessTokenClaims,
-    delegation: Delegation,
-    revocations: Revocations,
-    *,
-    check_expiry: bool,
-) -> VerifiedToken:
+def _verified(claims: AccessTokenClaims, delegation: Delegation, terms: _Terms) -> VerifiedToken:
     not_performed = set()
-    if isinstance(revocations, LifetimeOnly | UnsafeRevocationElsewhere):
+    if isinstance(terms.revocations, LifetimeOnly | UnsafeRevocationElsewhere):
         not_performed.add(UncheckedStep.REVOCATION)
-    if not check_expiry:
+    if not terms.check_expiry:
         not_performed.add(UncheckedStep.EXPIRY)
+    if claims.cnf is not None:
+        not_performed.add(UncheckedStep.HOLDER)
+    chain = delegation.chain
     return VerifiedToken(
         iss=claims.iss,
         sub=claims.sub,
         actors=delegation.act,
         audience=claims.aud,
         scope=claims.scope,
+        grammar=terms.expect.order.grammar,
+        details=claims.details,
         iat=claims.iat,
         exp=claims.exp,
         jti=claims.jti,
-        chain=delegation.chain,
-        root_evidence=Evidence.ISSUER,
-        hop_evidence=(Evidence.ISSUER,) * len(delegation.chain.hops),
+        cnf=claims.cnf,
+        chain=chain,
+        root_evidence=Evidence.ISSUER if chain.root.claim is None else Evidence.AUTHORITY,
+        hop_evidence=tuple(Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR for hop in chain.hops),
         not_performed=frozenset(not_performed),
     )

@@ -1,0 +1,242 @@
+"""The entries of a grant chain: the root and the hops, as values, from JSON and back.
+
+An entry is a plain object, vouched for by the signature of the token around it, or `{"jws": "<compact JWS>"}` over the
+same members and some more that tie it to its place. Members are closed and nothing is inherited: what an entry does
+not say, it does not grant. Parsing gives values of the right shape; whose word a signed entry is, `evidence` finds out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+from tokensvc.core.authority import Authority, is_resource
+from tokensvc.core.details import NO_DETAILS, Details, parse_stated_details, render_details
+from tokensvc.core.jsontext import JsonValue, parse_json_object
+from tokensvc.core.jws import CompactJws, split_compact
+from tokensvc.core.members import parse_integer, parse_jti, parse_text, parse_thumbprint
+from tokensvc.core.scope import parse_scope, render_scope
+from tokensvc.errors import Malformed
+
+__all__ = [
+    "Entry",
+    "Evidence",
+    "Hop",
+    "HopClaim",
+    "Root",
+    "RootClaim",
+    "Signed",
+    "parse_hop",
+    "parse_root",
+    "render_hop",
+    "render_root",
+]
+
+_DETAILS: Final = "authorization_details"
+_AUTHORITY: Final = frozenset({"scope", "resources", "max_depth", "iat", "exp", "jti"})
+_ROOT: Final = _AUTHORITY | {"iss", "sub"}
+_SIGNED_ROOT: Final = _ROOT | {"aud", "actor", "cnf"}
+_HOP: Final = _AUTHORITY | {"actor", "parent"}
+_SIGNED_HOP: Final = _HOP | {"cnf", "iss", "sub", "aud", "root", "index"}
+# The token around it is bounded already; this keeps the two bounds from having to know each other.
+_MAX_JWS_BYTES: Final = 16_384
+
+
+class Evidence(StrEnum):
+    """Whose word stands for an entry of the chain."""
+
+    ISSUER = "issuer"
+    """The signature of the enclosing token: the token service's word."""
+    AUTHORITY = "authority"
+    """A root signed by an authority such as the identity provider."""
+    DELEGATOR = "delegator"
+    """A hop signed by the agent that delegates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """The JWS of a signed entry, taken apart, nothing proven. `text` is its compact form, kept byte for byte."""
+
+    text: str = field(repr=False)
+    jws: CompactJws = field(repr=False)
+    header: Mapping[str, JsonValue] = field(repr=False, compare=False, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootClaim:
+    """What a signed root adds: the one token service that may use it, and the first agent with its key."""
+
+    signed: Signed
+    aud: str
+    actor: str
+    jkt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HopClaim:
+    """What a signed hop adds: delegator, user, token service, lineage and its place in the chain."""
+
+    signed: Signed
+    iss: str
+    sub: str
+    aud: str
+    root: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """What the user could authorise: the ceiling of everything below. `jti` is the lineage id."""
+
+    iss: str
+    sub: str
+    jti: str
+    authority: Authority
+    claim: RootClaim | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """Who got what. `parent` is the `jti` of the entry before; `jkt` is the delegatee's key (RFC 9449), if bound."""
+
+    actor: str
+    jti: str
+    parent: str
+    jkt: str | None
+    authority: Authority
+    claim: HopClaim | None = None
+
+
+Entry = Root | Hop
+
+
+def parse_root(value: JsonValue) -> Root:
+    """The root that `value` says, plain or signed. Raises: Malformed."""
+    members, signed = _open(value)
+    _require_members(members, _ROOT if signed is None else _SIGNED_ROOT, "the root")
+    claim = None
+    if signed is not None:
+        claim = RootClaim(
+            signed=signed,
+            aud=parse_text(members["aud"], "the aud of the root"),
+            actor=parse_text(members["actor"], "the actor of the root"),
+            jkt=_parse_cnf(members["cnf"]),
+        )
+    return Root(
+        iss=parse_text(members["iss"], "the iss of the root"),
+        sub=parse_text(members["sub"], "the sub of the root"),
+        jti=parse_jti(members["jti"]),
+        # Its key is the first agent's; hop 1 carries it. The root itself grants to whoever hop 1 names.
+        authority=_parse_authority(members, bound=False),
+        claim=claim,
+    )
+
+
+def parse_hop(value: JsonValue) -> Hop:
+    """The hop that `value` says, plain or signed. Raises: Malformed."""
+    members, signed = _open(value)
+    if signed is None:
+        _require_members(members, _HOP | ({"cnf"} & members.keys()), "a hop")
+    else:
+        _require_members(members, _SIGNED_HOP, "a signed hop")
+    jkt = _parse_cnf(members["cnf"]) if "cnf" in members else None
+    return Hop(
+        actor=parse_text(members["actor"], "the actor of a hop"),
+        jti=parse_jti(members["jti"]),
+        parent=parse_jti(members["parent"]),
+        jkt=jkt,
+        authority=_parse_authority(members, bound=jkt is not None),
+        claim=None if signed is None else _parse_hop_claim(members, signed),
+    )
+
+
+def render_root(root: Root) -> dict[str, JsonValue]:
+    """The root as it stands in `grant_chain`: a signed one byte for byte as it was."""
+    if root.claim is not None:
+        return {"jws": root.claim.signed.text}
+    return {"iss": root.iss, "sub": root.sub, **_render_authority(root.authority), "jti": root.jti}
+
+
+def render_hop(hop: Hop) -> dict[str, JsonValue]:
+    """The hop as it stands in `grant_chain`: a signed one byte for byte as it was."""
+    if hop.claim is not None:
+        return {"jws": hop.claim.signed.text}
+    cnf: dict[str, JsonValue] = {} if hop.jkt is None else {"cnf": {"jkt": hop.jkt}}
+    return {"actor": hop.actor, **_render_authority(hop.authority), **cnf, "jti": hop.jti, "parent": hop.parent}
+
+
+def _open(value: JsonValue) -> tuple[Mapping[str, JsonValue], Signed | None]:
+    if not isinstance(value, dict):
+        raise Malformed("an entry of grant_chain is an object")
+    if value.keys() != {"jws"}:
+        return value, None
+    text = parse_text(value["jws"], "a signed entry")
+    jws = split_compact(text, max_bytes=_MAX_JWS_BYTES)
+    return parse_json_object(jws.payload), Signed(text=text, jws=jws, header=parse_json_object(jws.header))
+
+
+def _require_members(members: Mapping[str, JsonValue], exactly: frozenset[str], what: str) -> None:
+    if members.keys() - {_DETAILS} != exactly:
+        raise Malformed(f"{what} has exactly the members of the profile")
+
+
+def _parse_hop_claim(members: Mapping[str, JsonValue], signed: Signed) -> HopClaim:
+    return HopClaim(
+        signed=signed,
+        iss=parse_text(members["iss"], "the iss of a signed hop"),
+        sub=parse_text(members["sub"], "the sub of a signed hop"),
+        aud=parse_text(members["aud"], "the aud of a signed hop"),
+        root=parse_jti(members["root"]),
+        index=parse_integer(members["index"], "the index of a signed hop"),
+    )
+
+
+def _parse_authority(members: Mapping[str, JsonValue], *, bound: bool) -> Authority:
+    return Authority(
+        scope=parse_scope(parse_text(members["scope"], "the scope of an entry")),
+        details=parse_stated_details(members[_DETAILS]) if _DETAILS in members else NO_DETAILS,
+        resources=_parse_resources(members["resources"]),
+        iat=parse_integer(members["iat"], "the iat of an entry"),
+        exp=parse_integer(members["exp"], "the exp of an entry"),
+        max_depth=parse_integer(members["max_depth"], "the max_depth of an entry"),
+        bound=bound,
+    )
+
+
+def _parse_resources(value: JsonValue) -> frozenset[str]:
+    if not isinstance(value, list) or not value:
+        raise Malformed("resources is an array that is not empty")
+    return _resource_set(tuple(parse_text(item, "a resource") for item in value))
+
+
+# The same few lists stand in every token of a service; a list is at most a token long and its set immutable.
+@lru_cache(maxsize=1024)
+def _resource_set(resources: tuple[str, ...]) -> frozenset[str]:
+    if not all(map(is_resource, resources)):
+        raise Malformed("a resource is not an absolute URI without fragment")
+    distinct = frozenset(resources)
+    if len(distinct) != len(resources):
+        raise Malformed("a resource stands twice")
+    return distinct
+
+
+def _parse_cnf(value: JsonValue) -> str:
+    if not isinstance(value, dict) or value.keys() != {"jkt"}:
+        raise Malformed("the cnf of an entry is exactly a jkt")
+    return parse_thumbprint(value["jkt"])
+
+
+def _render_authority(authority: Authority) -> dict[str, JsonValue]:
+    return {
+        "scope": render_scope(authority.scope),
+        "resources": sorted(authority.resources),
+        **_render_details(authority.details),
+        "max_depth": authority.max_depth,
+        "iat": authority.iat,
+        "exp": authority.exp,
+    }
+
+
+def _render_details(details: Details) -> dict[str, JsonValue]:
+    return {_DETAILS: render_details(details)} if details else {}
