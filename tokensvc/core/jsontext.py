@@ -39,7 +39,7 @@ _MAX_EXPONENT_DIGITS: Final = 6
 
 _NUMBER: Final = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?)0*([0-9]*))?")
 # A string that never ends runs to the end of the text: were it no match, each of its quotes would be tried again.
-_NOT_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)|[^\[\]{}"]+', re.DOTALL)
+_NOT_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*\\?(?:"|\Z)|[^\[\]{}"]+', re.DOTALL)
 
 
 def parse_json(text: bytes) -> JsonValue:
