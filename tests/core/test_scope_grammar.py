@@ -166,3 +166,12 @@ def test_what_is_covered_means_no_more(a: frozenset[str], b: frozenset[str]) -> 
     if scope_covers(a, b, SEGMENTS):
         extra = [*UNIVERSE, "a.b:a", "a..b", "/a"]
         assert {name for s in b for name in meaning(s, extra)} <= {name for s in a for name in meaning(s, extra)}
+
+
+def test_a_scope_of_thousands_of_segments_is_compared_like_any_other() -> None:
+    # Its prefixes, all written out, would be megabytes.
+    long = ".".join(["a"] * 5000)
+
+    assert scope_covers(frozenset({"a.*"}), frozenset({long}), ScopeGrammar.SEGMENTS)
+    assert scope_covers(frozenset({f"{long}.*"}), frozenset({f"{long}.b"}), ScopeGrammar.SEGMENTS)
+    assert uncovered(frozenset({f"{long}.*", "b.*"}), frozenset({long}), ScopeGrammar.SEGMENTS) == {long}

@@ -95,15 +95,8 @@ def scope_covers(parent: ScopeSet, child: ScopeSet, grammar: ScopeGrammar) -> bo
 def uncovered(parent: ScopeSet, child: ScopeSet, grammar: ScopeGrammar) -> ScopeSet:
     """The scopes of `child` that none of `parent` covers."""
     beyond = child - parent
-    if grammar is ScopeGrammar.EXACT:
+    if grammar is ScopeGrammar.EXACT or not beyond:
         return beyond
-    return frozenset(token for token in beyond if parent.isdisjoint(_wildcards_over(token)))
-
-
-def _wildcards_over(token: str) -> list[str]:
-    """The wildcards that cover a segmented scope, itself aside: one for each proper prefix of its segments."""
-    if _SEGMENTED.fullmatch(token) is None:
-        return []
-    separator = ":" if ":" in token else "."
-    segments = token.split(separator)
-    return [separator.join([*segments[:count], "*"]) for count in range(1, len(segments))]
+    # `crm.` of `crm.*`: what begins with it and is segmented has at least one more segment, by the same separator.
+    wildcards = tuple(token[:-1] for token in parent if token.endswith("*") and _SEGMENTED.fullmatch(token))
+    return frozenset(token for token in beyond if not (token.startswith(wildcards) and _SEGMENTED.fullmatch(token)))
