@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from tokensvc.core.keyset import KeySet
 from tokensvc.exchange.introspect import IntrospectionService
-from tokensvc.exchange.parties import Agent, AuthMethod, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.parties import Agent, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
 from tokensvc.ports import Clock, Signer, Store
@@ -88,7 +88,7 @@ def registry_of(settings: Settings) -> Registry:
         agents=[
             Agent(
                 id=agent.id,
-                auth=AuthMethod(agent.auth),
+                auth=agent.auth,
                 secret_sha256=agent.secret_sha256,
                 scopes=agent.scopes,
                 resources=agent.resources,
@@ -107,7 +107,7 @@ def registry_of(settings: Settings) -> Registry:
                 client_id=resource.client_id,
                 names=resource.names,
                 scopes=resource.scopes,
-                auth=AuthMethod(resource.auth),
+                auth=resource.auth,
                 secret_sha256=resource.secret_sha256,
             )
             for resource in settings.resources

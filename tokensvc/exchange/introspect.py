@@ -8,8 +8,7 @@ from tokensvc.core.scope import render_scope
 from tokensvc.errors import TokenRefused
 from tokensvc.exchange.parties import Party, Registry, Resource, Terms
 from tokensvc.ports import Clock, Signer, Store
-from tokensvc.verify import Expectation, StaticKeys, VerifiedToken, verify_token
-from tokensvc.verify.expectation import Evidence
+from tokensvc.verify import StaticKeys, VerifiedToken, verify_token
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
 
 __all__ = ["INACTIVE", "IntrospectionService"]
@@ -48,14 +47,7 @@ class IntrospectionService:
         return _describe(verified)
 
     def _verify(self, token: str) -> VerifiedToken:
-        expect = Expectation(
-            issuers=frozenset({self._terms.issuer}),
-            audiences=frozenset({self._terms.issuer, *self._registry.resources}),
-            root_floor=Evidence.ISSUER,
-            hop_floor=Evidence.ISSUER,
-            leeway_s=self._terms.leeway_s,
-            max_depth=self._terms.max_depth,
-        )
+        expect = self._terms.expect(frozenset({self._terms.issuer, *self._registry.resources}))
         return verify_token(
             token,
             keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),

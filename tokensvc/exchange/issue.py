@@ -9,8 +9,7 @@ from tokensvc.core.jws import SigningKey, seal_compact
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, OAuthRefused, Reason, TokenRefused, Unavailable
 from tokensvc.exchange.parties import Terms
-from tokensvc.verify import Expectation, StaticKeys, VerifiedToken, verify_token
-from tokensvc.verify.expectation import Evidence
+from tokensvc.verify import StaticKeys, VerifiedToken, verify_token
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
 
 __all__ = ["ACCESS_TOKEN_TYP", "Product", "build_token"]
@@ -63,14 +62,7 @@ def build_token(
 
 
 def _verify_product(token: str, audience: str, *, terms: Terms, key: SigningKey, now: int) -> VerifiedToken:
-    expect = Expectation(
-        issuers=frozenset({terms.issuer}),
-        audiences=frozenset({audience}),
-        root_floor=Evidence.ISSUER,
-        hop_floor=Evidence.ISSUER,
-        leeway_s=terms.leeway_s,
-        max_depth=terms.max_depth,
-    )
+    expect = terms.expect(frozenset({audience}))
     keys = StaticKeys({terms.issuer: KeySet([key.public])})
     try:
         return verify_token(token, keys=keys, expect=expect, now=now, revocations=UnsafeRevocationElsewhere())

@@ -2,21 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
 from tokensvc.core.keyset import KeySet
 from tokensvc.core.scope import ScopeSet
+from tokensvc.settings import AuthMethod
+from tokensvc.verify import Evidence, Expectation
 
 __all__ = ["Agent", "AuthMethod", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
-
-
-class AuthMethod(StrEnum):
-    """How a client authenticates (RFC 8414 s2, token_endpoint_auth_methods_supported)."""
-
-    CLIENT_SECRET_BASIC = "client_secret_basic"
-    CLIENT_SECRET_POST = "client_secret_post"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +80,17 @@ class Terms:
     leeway_s: int
     max_issued_bytes: int
     configuration: str
+
+    def expect(self, audiences: frozenset[str], *, max_depth: int | None = None) -> Expectation:
+        """What the service expects of its own tokens. `max_depth` replaces its own, where old chains may be read."""
+        return Expectation(
+            issuers=frozenset({self.issuer}),
+            audiences=audiences,
+            root_floor=Evidence.ISSUER,
+            hop_floor=Evidence.ISSUER,
+            leeway_s=self.leeway_s,
+            max_depth=self.max_depth if max_depth is None else max_depth,
+        )
 
 
 class Registry:

@@ -18,7 +18,7 @@ from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet, parse_requested_scope
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason, TokenRefused
 from tokensvc.exchange.parties import Agent, Registry, Terms, UpstreamIssuer
-from tokensvc.verify import Evidence, Expectation, KeySource, VerifiedToken
+from tokensvc.verify import KeySource, VerifiedToken
 from tokensvc.verify.expectation import MAX_TOKEN_BYTES
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
 from tokensvc.verify.verifier import unsafe_verify_token_of_any_age
@@ -92,14 +92,7 @@ def verify_own_token(
 
     Raises: OAuthRefused (`invalid_request`), with the verifier's reason once the signature verified.
     """
-    expect = Expectation(
-        issuers=frozenset({terms.issuer}),
-        audiences=audiences,
-        root_floor=Evidence.ISSUER,
-        hop_floor=Evidence.ISSUER,
-        leeway_s=terms.leeway_s,
-        max_depth=max_depth,
-    )
+    expect = terms.expect(audiences, max_depth=max_depth)
     try:
         return unsafe_verify_token_of_any_age(
             token, keys=keys, expect=expect, now=now, revocations=UnsafeRevocationElsewhere()
