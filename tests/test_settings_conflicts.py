@@ -1,6 +1,7 @@
 """Values against each other: each rule with a configuration that breaks it, and the nearest one that does not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,8 @@ RULES = [
      "resource[1].secret_sha256", "holds the secret of another client"),
     ("an agent's scopes are registered", (*RESEARCHER, "scopes"), ["crm.reed"], ["mail.send"],
      "agent[1].scopes", "crm.reed is registered at no resource"),
+    ("a wildcard means nothing among whole names", (*CRM, "scopes"), ["crm.read", "crm.write", "crm.x*"], ["crm.read", "crm.write"],
+     "resource[0].scopes", "crm.x* has a wildcard, and scopes are compared as whole names"),
     ("an agent's resources are registered", (*RESEARCHER, "resources"), ["https://api.example2"], [MAIL],
      "agent[1].resources", "https://api.example2 is not registered"),
     ("a ceiling's resources are registered", (*IDP, "ceiling", "resources"), [API, "urn:else"], [API, MAIL],
@@ -81,3 +84,29 @@ def test_every_conflict_is_shown_at_once(tmp_path: Path) -> None:
         ("agent[1].scopes", "b is registered at no resource"),
         ("agent[0].default_resource", "is not among the agent's resources"),
     ]
+
+
+class TestSegments:
+    """Scopes of `scope_grammar = "segments"`."""
+
+    @staticmethod
+    def with_scopes(*, registered: list[str], held: list[str]) -> dict[str, Any]:
+        values = change(valid_values(), ("scope_grammar",), "segments")
+        change(values, (*PLANNER, "scopes"), held)
+        change(values, (*RESEARCHER, "scopes"), held)
+        return change(values, (*CRM, "scopes"), registered)
+
+    @pytest.mark.parametrize("held", ["crm.*", "crm.read", "crm.a.b"])
+    def test_what_is_registered_or_a_name_below_it_may_be_held(self, tmp_path: Path, held: str) -> None:
+        assert problems(tmp_path, self.with_scopes(registered=["crm.*"], held=[held])) == []
+
+    @pytest.mark.parametrize("held", ["crm.a.*", "crm", "crmx.read", "files.*"])
+    def test_what_is_not_registered_may_not(self, tmp_path: Path, held: str) -> None:
+        found = problems(tmp_path, self.with_scopes(registered=["crm.*"], held=[held]))
+        assert ("agent[0].scopes", f"{held} is registered at no resource") in found
+
+    @pytest.mark.parametrize("scope", ["*", "crm*", "crm.*.read", "*.read"])
+    def test_a_wildcard_is_a_last_segment(self, tmp_path: Path, scope: str) -> None:
+        found = problems(tmp_path, self.with_scopes(registered=["crm.read", scope], held=["crm.read"]))
+        assert found == [("resource[0].scopes", f"{scope} has a wildcard that is not its last segment")]
+        assert problems(tmp_path, self.with_scopes(registered=["crm.read", "crm:*"], held=["crm.read"])) == []

@@ -31,7 +31,7 @@ INVALID = OAuthError.INVALID_REQUEST
         ({"actor_token": "x", "actor_token_type": ACCESS_TOKEN_TYPE}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"actor_token": "x"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"actor_token_type": ACCESS_TOKEN_TYPE}, INVALID, Reason.PARAMETER_UNSUPPORTED),
-        ({"authorization_details": "[]"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
+        ({"authorization_details": ["[]", "[]"]}, INVALID, Reason.PARAMETER_REPEATED),
         ({"delegation_grant": "x"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"requested_max_depth": "2"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"scope": [START_SCOPE, START_SCOPE]}, INVALID, Reason.PARAMETER_REPEATED),
@@ -95,6 +95,7 @@ async def test_the_answer_of_a_start_has_exactly_what_was_asked(world: World) ->
         token_type="Bearer",
         expires_in=300,
         scope="crm.read crm.write",
+        authorization_details=[],
     )
     verified = world.verify(issued.access_token, CRM)
     assert (verified.audience, verified.actor) == (CRM, "planner")

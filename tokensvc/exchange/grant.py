@@ -7,15 +7,21 @@ Nothing is ever trimmed to fit. The order on authority itself stands in `core.au
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
 
-from tokensvc.core.authority import Authority, Dimension, Order, is_proper, widened
+from tokensvc.core.authority import Authority
 from tokensvc.core.chain import GrantChain, Hop, Root
+from tokensvc.core.details import NO_DETAILS
 from tokensvc.core.revocation import Revocable
-from tokensvc.core.scope import ScopeSet, parse_requested_scope, render_scope
-from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
+from tokensvc.core.scope import usable_scope
+from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.authority import (
+    Wanted,
+    parse_wanted,
+    require_attenuated,
+    require_meaning,
+    require_within_ceiling,
+)
 from tokensvc.exchange.parties import Agent, Registry, Terms
-from tokensvc.exchange.record import without_secrets
 from tokensvc.exchange.request import ExchangeRequest
 from tokensvc.exchange.subject import UserToken
 from tokensvc.exchange.target import Target, require_target_allowed, resolve_target
@@ -30,9 +36,6 @@ __all__ = [
     "require_actor",
     "require_actor_of_start",
 ]
-
-
-_ORDER: Final = Order()
 
 
 class Shape(StrEnum):
@@ -105,7 +108,7 @@ def propose_start(asker: Asker, user: UserToken) -> Proposal:
         target, parent=user.issuer.ceiling_resources, actor=asker.client, registry=asker.registry
     )
     root = _root(asker, user)
-    hop = _new_hop(asker, target, above=root.authority, parent=root.jti, actor=asker.client, is_first=True)
+    hop = _new_hop(asker, target, _wanted(asker), above=root.authority, parent=root.jti, actor=asker.client, index=1)
     return Proposal(
         shape=Shape.START,
         chain=GrantChain(root=root, hops=(hop,)),
@@ -123,24 +126,33 @@ def propose_from_token(asker: Asker, subject: VerifiedToken, actor: Agent) -> Pr
     if actor.id in subject.actors:  # step 9
         raise _invalid(Reason.LOOP, "the requested_actor is in the chain already")
     _require_depth(asker, subject)
-    return _propose_hop(asker, subject, _resolve_target(asker), actor=actor, shape=Shape.DELEGATE)
+    target = _resolve_target(asker)
+    _require_target_within(subject, target, actor, asker.registry)
+    return _propose_hop(asker, subject, target, _wanted(asker), actor=actor, shape=Shape.DELEGATE)
 
 
 def _propose_for_itself(asker: Asker, subject: VerifiedToken) -> Proposal:
-    # Only target and scope tell a renewal, which adds no hop, from a narrowing: depth has to wait for them.
-    target = _resolve_target(asker)
-    if _is_renewal(asker, subject, target):
+    # Only target and authority tell a renewal, which adds no hop, from a narrowing: depth has to wait for them.
+    target, wanted = _resolve_target(asker), _wanted(asker)
+    granted = subject.chain.leaf.authority
+    if wanted.details is None and granted.details:
+        raise OAuthRefused(
+            OAuthError.INVALID_AUTHORIZATION_DETAILS,
+            Reason.PARAMETER_MISSING,
+            "state the authorization_details to keep; [] drops them",
+        )
+    if _is_renewal(granted, wanted, target):
         return _propose_renewal(asker, subject, target)
     _require_depth(asker, subject)
-    return _propose_hop(asker, subject, target, actor=asker.client, shape=Shape.NARROW)
+    _require_target_within(subject, target, asker.client, asker.registry)
+    return _propose_hop(asker, subject, target, wanted, actor=asker.client, shape=Shape.NARROW)
 
 
-def _propose_hop(asker: Asker, subject: VerifiedToken, target: Target, *, actor: Agent, shape: Shape) -> Proposal:
+def _propose_hop(
+    asker: Asker, subject: VerifiedToken, target: Target, wanted: Wanted, *, actor: Agent, shape: Shape
+) -> Proposal:
     leaf = subject.chain.leaf
-    require_target_allowed(  # step 10
-        target, parent=leaf.authority.resources, actor=actor, registry=asker.registry
-    )
-    hop = _new_hop(asker, target, above=leaf.authority, parent=leaf.jti, actor=actor)
+    hop = _new_hop(asker, target, wanted, above=leaf.authority, parent=leaf.jti, actor=actor, index=subject.depth + 1)
     # What an agent gets for another is exchange-only: the asker can never act as the other.
     for_another = shape is Shape.DELEGATE
     return Proposal(
@@ -151,9 +163,15 @@ def _propose_hop(asker: Asker, subject: VerifiedToken, target: Target, *, actor:
     )
 
 
-def _is_renewal(asker: Asker, subject: VerifiedToken, target: Target) -> bool:
-    granted = subject.chain.leaf.authority
-    return _requested_scope(asker) == granted.scope and target.resources <= granted.resources
+def _require_target_within(subject: VerifiedToken, target: Target, actor: Agent, registry: Registry) -> None:
+    """Step 10."""
+    require_target_allowed(target, parent=subject.chain.leaf.authority.resources, actor=actor, registry=registry)
+
+
+def _is_renewal(granted: Authority, wanted: Wanted, target: Target) -> bool:
+    # The order in which entries stand says nothing about what they grant; the hop keeps its own.
+    same_details = frozenset(wanted.details or NO_DETAILS) == frozenset(granted.details)
+    return wanted.scope == granted.scope and same_details and target.resources <= granted.resources
 
 
 def _propose_renewal(asker: Asker, subject: VerifiedToken, target: Target) -> Proposal:
@@ -161,8 +179,8 @@ def _propose_renewal(asker: Asker, subject: VerifiedToken, target: Target) -> Pr
         raise _invalid(Reason.PARAMETER_UNSUPPORTED, "a renewal takes no requested_lifetime_s: its hop is fixed")
     granted = subject.chain.leaf.authority
     if not target.names_issuer:
-        require_target_allowed(target, parent=granted.resources, actor=asker.client, registry=asker.registry)
-    _require_within_ceiling(granted.scope, asker.client)
+        _require_target_within(subject, target, asker.client, asker.registry)
+    require_within_ceiling(granted.scope, asker.client, asker.terms.order.grammar)
     return Proposal(
         shape=Shape.RENEW, chain=subject.chain, audience=target.audience(asker.terms.issuer), new_entries=()
     )
@@ -171,7 +189,7 @@ def _propose_renewal(asker: Asker, subject: VerifiedToken, target: Target) -> Pr
 def _root(asker: Asker, user: UserToken) -> Root:
     """The user's ceiling: what the token carries and the resources of the ceiling know, and nothing else."""
     issuer, terms = user.issuer, asker.terms
-    scope = user.scope & asker.registry.scopes_at(issuer.ceiling_resources)
+    scope = usable_scope(asker.registry.scopes_at(issuer.ceiling_resources), user.scope, terms.order.grammar)
     if not scope:
         raise OAuthRefused(
             OAuthError.INVALID_SCOPE, Reason.ROOT_EXCEEDED, "the subject_token carries no scope that is registered here"
@@ -179,6 +197,7 @@ def _root(asker: Asker, user: UserToken) -> Root:
     ends_with_session = asker.now + issuer.session_lifetime_s if issuer.session_lifetime_s else user.exp
     authority = Authority(
         scope=scope,
+        details=user.details,
         resources=issuer.ceiling_resources,
         iat=asker.now,
         exp=min(ends_with_session, asker.now + terms.root_lifetime_s),
@@ -199,13 +218,15 @@ def _require_depth(asker: Asker, subject: VerifiedToken) -> None:
 
 
 def _new_hop(
-    asker: Asker, target: Target, *, above: Authority, parent: str, actor: Agent, is_first: bool = False
+    asker: Asker, target: Target, wanted: Wanted, *, above: Authority, parent: str, actor: Agent, index: int
 ) -> Hop:
-    """Steps 11 to 13 for a hop of `actor` below an entry with the authority `above`."""
-    scope = _requested_scope(asker)
+    """Steps 11 to 13 for the hop at `index`, of `actor`, below an entry with the authority `above`."""
+    registry, terms = asker.registry, asker.terms
     max_depth = above.max_depth if actor.max_depth is None else min(above.max_depth, actor.max_depth)
     authority = Authority(
-        scope=scope,
+        scope=wanted.scope,
+        # Left out, none are asked for.
+        details=wanted.details or NO_DETAILS,
         resources=target.resources,
         # The parent's iat may lie ahead of this clock by the leeway between two servers.
         iat=max(asker.now, above.iat),
@@ -213,62 +234,15 @@ def _new_hop(
         max_depth=max_depth,
         bound=above.bound,
     )
-    _require_attenuated(above, authority, is_first=is_first)
-    _require_within_ceiling(scope, actor)
-    _require_meaning(scope, target, asker.registry)
+    require_attenuated(above, authority, index=index, registry=registry, terms=terms)
+    require_within_ceiling(wanted.scope, actor, terms.order.grammar)
+    require_meaning(wanted.scope, target.resources, registry=registry, grammar=terms.order.grammar)
     authority = replace(authority, exp=_asked_exp(asker, latest=authority.exp))
     return Hop(actor=actor.id, jti=asker.new_id(), parent=parent, jkt=None, authority=authority)
 
 
-def _requested_scope(asker: Asker) -> ScopeSet:
-    if asker.request.scope is None:
-        raise OAuthRefused(
-            OAuthError.INVALID_SCOPE, Reason.SCOPE_MISSING, "scope is required: leaving it out never means everything"
-        )
-    try:
-        return parse_requested_scope(asker.request.scope)
-    except Malformed as exc:
-        raise OAuthRefused(OAuthError.INVALID_SCOPE, Reason.MALFORMED, exc.description) from exc
-
-
-def _require_attenuated(above: Authority, authority: Authority, *, is_first: bool) -> None:
-    match widened(above, authority, _ORDER):
-        case None:
-            pass
-        case Dimension.SCOPE:
-            # At the first hop this tells the user's own limit from a delegator's.
-            reason = Reason.ROOT_EXCEEDED if is_first else Reason.NOT_NARROWER
-            excess = _shown(authority.scope - above.scope)
-            raise OAuthRefused(OAuthError.INVALID_SCOPE, reason, f"not held by the delegator: {excess}")
-        case dimension:  # pragma: no cover - target, lifetime and depth were bounded before; the law has the last word
-            raise _invalid(Reason.NOT_NARROWER, f"wider than what was delegated: {dimension}")
-    if not is_proper(above, authority, _ORDER):
-        raise OAuthRefused(
-            OAuthError.INVALID_SCOPE,
-            Reason.NOT_PROPER,
-            "a delegation holds less than the delegator: leave out at least one of " + render_scope(above.scope),
-        )
-
-
-def _require_within_ceiling(scope: ScopeSet, actor: Agent) -> None:
-    if not scope <= actor.scopes:
-        excess = _shown(scope - actor.scopes)
-        raise OAuthRefused(OAuthError.INVALID_SCOPE, Reason.CEILING_EXCEEDED, f"not registered for the actor: {excess}")
-
-
-def _require_meaning(scope: ScopeSet, target: Target, registry: Registry) -> None:
-    meaningless = scope - registry.scopes_at(target.resources)
-    if meaningless:
-        raise OAuthRefused(
-            OAuthError.INVALID_SCOPE,
-            Reason.TARGET_NOT_ALLOWED,
-            f"leave out what has no meaning at the resources asked for: {_shown(meaningless)}",
-        )
-
-
-def _shown(scope: ScopeSet) -> str:
-    # A token or secret that was put into the wrong parameter does not come back in an answer, nor into a record.
-    return without_secrets(render_scope(scope))
+def _wanted(asker: Asker) -> Wanted:
+    return parse_wanted(asker.request, asker.terms.order.grammar)
 
 
 def _latest_exp(asker: Asker, above: Authority, actor: Agent) -> int:

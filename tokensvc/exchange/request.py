@@ -25,12 +25,11 @@ Form = Mapping[str, tuple[str, ...]]
 """A form's parameters in order of arrival, those with an empty value left out (RFC 6749 s3.2)."""
 
 _REPEATABLE: Final = frozenset({"resource", "audience"})
-# Parameters of ours or of RFC 8693 and 9396 that mean something which is not built: ignoring one would change what the
+# Parameters of ours or of RFC 8693 that mean something which is not built: ignoring one would change what the
 # asker believes it got.
 _UNSUPPORTED: Final = (
     "actor_token",
     "actor_token_type",
-    "authorization_details",
     "delegation_grant",
     "requested_max_depth",
 )
@@ -41,13 +40,17 @@ _LIFETIME: Final = re.compile(r"[1-9][0-9]{0,5}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeRequest:
-    """What an authenticated client asks for. `resource` and `audience` in order of arrival; lifetime in seconds."""
+    """What an authenticated client asks for. `resource` and `audience` in order of arrival; lifetime in seconds.
+
+    `scope` and `authorization_details` are texts as they came: what is wrong with them is told with what they ask for.
+    """
 
     subject_token: str = field(repr=False)
     issued_token_type: str
     resource: tuple[str, ...]
     audience: tuple[str, ...]
     scope: str | None
+    authorization_details: str | None
     requested_actor: str | None
     requested_lifetime_s: int | None
 
@@ -80,6 +83,7 @@ def parse_exchange_request(form: Form) -> ExchangeRequest:
         resource=form.get("resource", ()),
         audience=form.get("audience", ()),
         scope=_optional(form, "scope"),
+        authorization_details=_optional(form, "authorization_details"),
         requested_actor=_optional(form, "requested_actor"),
         requested_lifetime_s=_parse_lifetime(_optional(form, "requested_lifetime_s")),
     )

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from tokensvc.core.details import render_details
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import render_scope
@@ -42,13 +43,14 @@ REMEMBER_S: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A successful answer (RFC 8693 s2.2.1). `expires_in` in seconds."""
+    """A successful answer (RFC 8693 s2.2.1, RFC 9396 s7). `expires_in` in seconds; details may be none."""
 
     access_token: str = field(repr=False)
     issued_token_type: str
     token_type: str
     expires_in: int
     scope: str
+    authorization_details: list[JsonValue]
 
 
 def new_id() -> str:
@@ -165,6 +167,7 @@ class ExchangeService:
             "iss": issuer.iss,
             "sub": user.sub,
             "scope": render_scope(user.scope),
+            "authorization_details": render_details(user.details),
             "sha256": user.sha256,
         }
         require_actor_of_start(asker)  # step 7
@@ -219,4 +222,5 @@ def _answer(product: Product, request: ExchangeRequest, now: int) -> Issued:
         token_type="Bearer",
         expires_in=token.exp - now,
         scope=render_scope(token.scope),
+        authorization_details=render_details(token.details),
     )
