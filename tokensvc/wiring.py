@@ -96,6 +96,8 @@ def registry_of(settings: Settings) -> Registry:
                 resources=agent.resources,
                 may_delegate_to=agent.may_delegate_to,
                 fronts=agent.fronts,
+                serves=agent.serves,
+                downstream_resources=agent.downstream_resources,
                 default_resource=agent.default_resource,
                 max_lifetime_s=agent.max_lifetime_s,
                 max_depth=agent.max_depth,

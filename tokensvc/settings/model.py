@@ -30,6 +30,7 @@ from tokensvc.settings.values import (
     Name,
     Names,
     ResourceNames,
+    Resources,
     ResourceUri,
     SecretHashes,
     SomeAlgorithms,
@@ -148,7 +149,9 @@ class IdentityProvider:
 class Agent:
     """An agent: a client of the token endpoint and an actor in chains.
 
-    `fronts` are the upstream clients that obtain users' tokens for this agent alone. `enabled = false` bars it.
+    `fronts` are the upstream clients that obtain users' tokens for this agent alone. `serves`: the resources that it is
+    the server of; what is presented there it may exchange, to go on at its `downstream_resources`. `enabled = false`
+    bars it.
     """
 
     id: Name
@@ -158,6 +161,8 @@ class Agent:
     resources: SomeResources
     may_delegate_to: Names = frozenset()
     fronts: Names = frozenset()
+    serves: Resources = frozenset()
+    downstream_resources: Resources = frozenset()
     default_resource: ResourceUri | None = None
     max_lifetime_s: Lifetime | None = None
     max_depth: Depth | None = None

@@ -32,6 +32,7 @@ __all__ = [
     "Names",
     "ResourceNames",
     "ResourceUri",
+    "Resources",
     "SecretHashes",
     "SomeAlgorithms",
     "SomeNames",
@@ -203,6 +204,7 @@ Depth = Annotated[StrictInt, Field(ge=1, le=HARD_MAX_DEPTH)]
 Names = Annotated[frozenset[Name], entries(at_most=MAX_ITEMS)]
 ResourceNames = Annotated[frozenset[Annotated[str, AfterValidator(_require_resource_name)]], entries(at_most=MAX_ITEMS)]
 SomeNames = Annotated[frozenset[Name], entries(at_least=1, at_most=MAX_ITEMS)]
+Resources = Annotated[frozenset[ResourceUri], entries(at_most=MAX_ITEMS)]
 SomeResources = Annotated[frozenset[ResourceUri], entries(at_least=1, at_most=MAX_ITEMS)]
 SomeScopes = Annotated[
     frozenset[Annotated[str, AfterValidator(_require_scope_token)]], entries(at_least=1, at_most=MAX_SCOPES)
