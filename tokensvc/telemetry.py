@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import EventDict
 
-from tokensvc.errors import Unavailable, printable
+from tokensvc.errors import ConfigurationError, Unavailable, printable
 
 __all__ = ["Telemetry", "place_of"]
 
@@ -72,6 +72,26 @@ class Telemetry:
         # Nobody notices otherwise: a path mistyped or a disk not mounted brings revoked tokens back to life.
         meaning = "if there was a database before, its revocations and used tokens are forgotten"
         self._write("warning", "store_made", file=str(file), meaning=meaning)
+
+    def keys_changed(self, *, signing_kid: str | None, published: Sequence[str]) -> None:
+        """Another key signs, or other keys are published."""
+        self._write("warning", "signing_keys_changed", signing_kid=signing_kid, published=list(published))
+
+    def keys_unusable(self, exc: ConfigurationError) -> None:
+        """The folder of the signing keys cannot be used as it is now."""
+        meaning = "the keys that were read last go on; a rotation is not seen before this is mended"
+        self._write(
+            "error",
+            "signing_keys_unusable",
+            file=exc.file,
+            problem=exc.description,
+            remedy=exc.remedy,
+            meaning=meaning,
+        )
+
+    def keys_usable(self) -> None:
+        """The folder of the signing keys can be used again."""
+        self._write("warning", "signing_keys_usable")
 
     def client_failed(self, *, client_id: str | None, is_registered: bool) -> None:
         """A client authentication failed. An id that is not registered may be a misplaced secret: only its hash."""

@@ -48,7 +48,8 @@ def build_app(
     registry, terms = registry_of(settings), terms_of(settings)
     telemetry = Telemetry() if telemetry is None else telemetry
     store = open_store(settings, telemetry) if store is None else store
-    signer = LocalSigner(settings.keys.dir, settings.keys.algorithm) if signer is None else signer
+    if signer is None:
+        signer = LocalSigner(settings.keys.dir, settings.keys.algorithm, clock=clock, telemetry=telemetry)
     require_own_keys(settings, {issuer.iss: issuer.keys for issuer in registry.issuers.values()}, signer.public_keys())
     return make_app(
         exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
