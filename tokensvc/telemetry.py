@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -35,10 +35,17 @@ class Telemetry:
     """Writes events to `stream` (stderr unless given) and counts those that are counted.
 
     `client_failures` is how many client authentications failed since the start, `connections_cut` how many connections
-    were cut off, by kind. `monotonic` tells the seconds by which repeated lines are left out.
+    were cut off, by kind. `monotonic` tells the seconds by which repeated lines are left out. `worker` is the process
+    id that every line shows where there are several.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        worker: int | None = None,
+    ) -> None:
         stream = sys.stderr if stream is None else stream
         render = structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else structlog.processors.JSONRenderer()
         # Wrapped by itself, not configured globally: who embeds the application keeps their own logging.
@@ -51,6 +58,7 @@ class Telemetry:
                 render,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+            worker=worker,
         )
         self.client_failures = 0
         self.connections_cut: Counter[str] = Counter()
@@ -72,6 +80,34 @@ class Telemetry:
         # Nobody notices otherwise: a path mistyped or a disk not mounted brings revoked tokens back to life.
         meaning = "if there was a database before, its revocations and used tokens are forgotten"
         self._write("warning", "store_made", file=str(file), meaning=meaning)
+
+    def configuration_reloaded(self, *, configuration: str, before: str) -> None:
+        """The service goes on with another configuration, by their versions."""
+        self._write("warning", "configuration_reloaded", configuration=configuration, before=before)
+
+    def configuration_refused(self, problems: Iterable[ConfigurationError]) -> None:
+        """The service goes on with the configuration that it has, as the new one has these problems."""
+        for exc in problems:
+            self._write(
+                "error",
+                "configuration_refused",
+                file=exc.file,
+                key=exc.key or None,
+                problem=exc.description,
+                remedy=exc.remedy,
+            )
+
+    def worker_died(self, *, worker: int, status: int, again_in_s: float) -> None:
+        """A worker ended that nobody told to; another one follows. `status`: its exit code, or minus the signal."""
+        self._write("error", "worker_died", died=worker, status=status, again_in_s=again_in_s)
+
+    def worker_killed(self, *, worker: int) -> None:
+        """A worker did not end in time, and was ended."""
+        self._write("error", "worker_killed", killed=worker)
+
+    def parent_gone(self) -> None:
+        """The process that supervised this one has ended without a word."""
+        self._write("error", "parent_gone", meaning="this worker stops: nobody would replace it or tell it anything")
 
     def keys_changed(self, *, signing_kid: str | None, published: Sequence[str]) -> None:
         """Another key signs, or other keys are published."""

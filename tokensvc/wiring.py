@@ -4,27 +4,42 @@ app = build_app(load_settings(Path("tokensvc.toml"), os.environ))
 uvicorn.Server(uvicorn_config(app)).run(sockets=[bind("127.0.0.1", 8700)])
 """
 
+import asyncio
 import time
+from collections.abc import Mapping
+from pathlib import Path
 
 from starlette.applications import Starlette
 
 from tokensvc.core.authority import Order
 from tokensvc.core.keyset import KeySet
+from tokensvc.errors import ConfigurationError
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.parties import Agent, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
 from tokensvc.ports import Clock, Signer, Store
-from tokensvc.server.app import make_app
+from tokensvc.server.app import Configured, Current, configure, make_app
 from tokensvc.server.listen import bind, uvicorn_config
 from tokensvc.settings import IdentityProvider, Settings, load_upstream_keys
+from tokensvc.settings.reload import examine_change
 from tokensvc.settings.start import require_own_keys
 from tokensvc.signing.local import LocalSigner
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.sqlite import SqliteStore
 from tokensvc.telemetry import Telemetry
 
-__all__ = ["bind", "build_app", "open_store", "registry_of", "system_clock", "terms_of", "uvicorn_config"]
+__all__ = [
+    "Service",
+    "bind",
+    "build_app",
+    "open_store",
+    "registry_of",
+    "require_startable",
+    "system_clock",
+    "terms_of",
+    "uvicorn_config",
+]
 
 
 def system_clock() -> int:
@@ -45,22 +60,71 @@ def build_app(
     What is not given comes from `settings`. Raises: ConfigurationError, also for what only shows when both sides are at
     hand: a key of ours that an identity provider has as well.
     """
-    registry, terms = registry_of(settings), terms_of(settings)
-    telemetry = Telemetry() if telemetry is None else telemetry
-    store = open_store(settings, telemetry) if store is None else store
-    if signer is None:
-        signer = LocalSigner(settings.keys.dir, settings.keys.algorithm, clock=clock, telemetry=telemetry)
-    require_own_keys(settings, {issuer.iss: issuer.keys for issuer in registry.issuers.values()}, signer.public_keys())
-    return make_app(
-        exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
-        introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
-        revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
-        registry=registry,
-        terms=terms,
-        store=store,
-        signer=signer,
-        telemetry=telemetry,
-    )
+    return Service(settings, clock=clock, store=store, signer=signer, telemetry=telemetry).app
+
+
+def require_startable(settings: Settings) -> None:
+    """Raises: ConfigurationError, for what would keep the application from being built; nothing is opened."""
+    build_app(settings, store=MemoryStore())
+
+
+class Service:
+    """A token service: its application, and the way to give it another configuration while it runs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock = system_clock,
+        store: Store | None = None,
+        signer: Signer | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        """See `build_app`. Raises: ConfigurationError."""
+        self._clock = clock
+        self._telemetry = Telemetry() if telemetry is None else telemetry
+        self._store = open_store(settings, self._telemetry) if store is None else store
+        if signer is None:
+            signer = LocalSigner(settings.keys.dir, settings.keys.algorithm, clock=clock, telemetry=self._telemetry)
+        self._signer = signer
+        self._settings = settings
+        self._current = Current(self._configure(settings, signer.public_keys()))
+        self.app = make_app(self._current, store=self._store, signer=self._signer, telemetry=self._telemetry)
+
+    async def reload(self, path: Path, environ: Mapping[str, str]) -> bool:
+        """Take over what the configuration file says now, for the next request on; True when that was done.
+
+        With any problem (each is logged) everything stays as it is. What cannot change while it runs is one. One call
+        at a time, while the application runs.
+        """
+        # In threads: a large file takes longer than requests may wait.
+        settings = await asyncio.to_thread(examine_change, self._settings, path, environ)
+        if not isinstance(settings, Settings):
+            self._telemetry.configuration_refused(settings)
+            return False
+        try:
+            configured = await asyncio.to_thread(self._configure, settings, self._signer.public_keys())
+        except ConfigurationError as exc:
+            self._telemetry.configuration_refused([exc])
+            return False
+        await self._current.replace(configured)
+        before, self._settings = self._settings, settings
+        self._telemetry.configuration_reloaded(configuration=settings.version, before=before.version)
+        return True
+
+    def _configure(self, settings: Settings, own: KeySet) -> Configured:
+        registry, terms = registry_of(settings), terms_of(settings)
+        store, signer, clock = self._store, self._signer, self._clock
+        upstream = {issuer.iss: issuer.keys for issuer in registry.issuers.values()}
+        require_own_keys(settings, upstream, own)
+        return configure(
+            exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
+            introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
+            revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
+            registry=registry,
+            terms=terms,
+            telemetry=self._telemetry,
+        )
 
 
 def open_store(settings: Settings, telemetry: Telemetry) -> Store:

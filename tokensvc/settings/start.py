@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import ConfigurationError
 from tokensvc.settings.model import Settings
+from tokensvc.settings.values import MEMORY
 
-__all__ = ["require_own_keys", "require_private_when_plain"]
+__all__ = ["require_own_keys", "require_private_when_plain", "require_shareable"]
 
 
 def require_private_when_plain(settings: Settings, host: str, *, file: str) -> None:
@@ -24,6 +25,15 @@ def require_private_when_plain(settings: Settings, host: str, *, file: str) -> N
     problem = "an http issuer, but listening where other machines send secrets and tokens"
     remedy = "Listen on 127.0.0.1, or set issuer to the https URL of the proxy in front of this service."
     raise ConfigurationError(problem, file=file, key="server.host", remedy=remedy)
+
+
+def require_shareable(settings: Settings, workers: int, *, file: str) -> None:
+    """Several processes need one store: a token used in one of them must be used in all. Raises: ConfigurationError."""
+    if workers == 1 or settings.store.url != MEMORY:
+        return
+    problem = f"{workers} workers, but each would have a memory of its own"
+    remedy = 'Set url = "sqlite:///tokensvc.db", or leave out --workers.'
+    raise ConfigurationError(problem, file=file, key="store.url", remedy=remedy)
 
 
 def require_own_keys(settings: Settings, upstream: Mapping[str, KeySet], own: KeySet) -> None:
