@@ -50,7 +50,8 @@ class Telemetry:
         render = structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else structlog.processors.JSONRenderer()
         # Wrapped by itself, not configured globally: who embeds the application keeps their own logging.
         self._log = structlog.wrap_logger(
-            structlog.PrintLogger(stream),
+            # One write for a line: several processes may share the stream.
+            structlog.WriteLogger(stream),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),

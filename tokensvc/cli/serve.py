@@ -108,7 +108,9 @@ def _serve_by_workers(count: int) -> Callable[["Settings", "socket.socket", Path
         def announce() -> None:
             _announce(settings, listener, workers=count)
 
-        code = supervise(work, count, reload=reload, when_ready=announce, telemetry=telemetry)
+        code = supervise(
+            work, count, reload=reload, when_ready=announce, when_stopping=listener.close, telemetry=telemetry
+        )
         if code:
             raise typer.Exit(code)
 

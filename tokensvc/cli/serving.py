@@ -13,20 +13,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Final, Self
+from typing import Self
 
 import uvicorn
 
 from tokensvc.ports import Store
 from tokensvc.server.listen import Server, uvicorn_config
-from tokensvc.server.workers import SIGNALS
+from tokensvc.server.workers import SIGNALS, has_terminal
 from tokensvc.settings import Settings
 from tokensvc.telemetry import Telemetry
 from tokensvc.wiring import Service, open_store
 
-__all__ = ["Process", "Told", "has_lost_its_terminal"]
-
-_STDERR: Final = 2
+__all__ = ["Process", "Told"]
 
 
 @dataclass(slots=True)
@@ -38,7 +36,7 @@ class Told:
     reload: bool = False
     when_reload: Callable[[], object] | None = None
     _before: dict[int, object] = field(default_factory=dict)
-    _had_terminal: bool = field(default_factory=lambda: os.isatty(_STDERR))
+    _had_terminal: bool = field(default_factory=has_terminal)
 
     def __enter__(self) -> Self:
         for number in SIGNALS:
@@ -53,13 +51,13 @@ class Told:
             signal.signal(number, handler)  # type: ignore[arg-type]  # as signal.signal gave it
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP and not has_lost_its_terminal(had_one=self._had_terminal):
+        if number == signal.SIGHUP and self._had_terminal and not has_terminal():
+            # Whoever closes the terminal ends what runs in it. By now another handler may be there.
+            signal.raise_signal(signal.SIGTERM)
+        elif number == signal.SIGHUP:
             self.reload = True
             if self.when_reload is not None:
                 self.when_reload()
-        elif number == signal.SIGHUP:
-            # By now another handler may be there.
-            signal.raise_signal(signal.SIGTERM)
         elif self.is_worker:
             self.stop = self.stop or number == signal.SIGTERM
         elif self.stop:
@@ -67,11 +65,6 @@ class Told:
             signal.raise_signal(number)
         else:
             self.stop = True
-
-
-def has_lost_its_terminal(*, had_one: bool) -> bool:
-    """True when the terminal was closed: then SIGHUP comes of that, and nobody wants the service any more."""
-    return had_one and not os.isatty(_STDERR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from typing import Final, NoReturn
 from tokensvc.server.listen import GRACEFUL_SHUTDOWN_S
 from tokensvc.telemetry import Telemetry
 
-__all__ = ["SIGNALS", "Ties", "Work", "supervise"]
+__all__ = ["SIGNALS", "Ties", "Work", "has_terminal", "supervise"]
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """What parent and workers are told by. Blocked in a new worker until it unblocks them, so that none is lost."""
@@ -36,6 +36,7 @@ _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 30.0
 # Who lived for so long did not die of its start.
 _STABLE_S: Final = 10.0
+_STDERR: Final = 2
 _SERVES: Final = b"."
 # What a shell shows for a process that a signal ended.
 _BY_SIGNAL: Final = 128
@@ -69,15 +70,27 @@ class _Slot:
     since: float = 0.0
 
 
+def has_terminal() -> bool:
+    """True while somebody sits at a terminal and reads the log. One that is closed sends SIGHUP."""
+    return os.isatty(_STDERR)
+
+
 def supervise(
-    work: Work, count: int, *, reload: Callable[[], bool], when_ready: Callable[[], None], telemetry: Telemetry
+    work: Work,
+    count: int,
+    *,
+    reload: Callable[[], bool],
+    when_ready: Callable[[], None],
+    when_stopping: Callable[[], None],
+    telemetry: Telemetry,
 ) -> int:
     """Run `count` workers until told to stop; the exit code.
 
-    `when_ready` is called when the first worker serves. `reload` judges a change and is True when workers are to take
-    it over. Needs the main thread, and no other one.
+    `when_ready` is called when the first worker serves, `when_stopping` once this was told to stop: whoever connects
+    then must be refused, and not wait for nobody. `reload` judges a change and is True when workers are to take it
+    over. Needs the main thread, and no other one.
     """
-    return _Supervisor(work, count, reload, when_ready, telemetry).run()
+    return _Supervisor(work, count, reload, when_ready, when_stopping, telemetry).run()
 
 
 @dataclass(slots=True)
@@ -86,6 +99,7 @@ class _Supervisor:
     count: int
     reload: Callable[[], bool]
     when_ready: Callable[[], None]
+    when_stopping: Callable[[], None]
     telemetry: Telemetry
     slots: list[_Slot] = field(default_factory=list)
     # Both ends of the pipe that signals wake us by, and of the one that ends with us.
@@ -93,6 +107,7 @@ class _Supervisor:
     life: tuple[int, int] = (-1, -1)
     stop_by: float | None = None
     has_served: bool = False
+    had_terminal: bool = field(default_factory=has_terminal)
 
     def run(self) -> int:
         with _pipe() as self.life, _pipe() as self.wakeup, _signals_to(self.wakeup[1]):
@@ -171,12 +186,15 @@ class _Supervisor:
         return os.read(self.wakeup[0], select.PIPE_BUF) if self.wakeup[0] in readable else b""
 
     def _obey(self, number: int) -> None:
+        if number == signal.SIGHUP and self.had_terminal and not has_terminal():
+            number = signal.SIGTERM
         if number in (signal.SIGTERM, signal.SIGINT):
             if self.stop_by is not None:
                 self._kill()
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
             self.stop_by = time.monotonic() + _STOP_S
+            self.when_stopping()
             self._tell(signal.SIGTERM)
         elif number == signal.SIGHUP and self.stop_by is None and self.reload():
             self._tell(signal.SIGHUP)
@@ -209,8 +227,8 @@ class _Supervisor:
 
     def _mourn(self, slot: _Slot, pid: int, status: int) -> None:
         now = time.monotonic()
-        slot.failures = 0 if now - slot.since >= _STABLE_S else slot.failures + 1
-        pause_s = min(_MAX_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(slot.failures, 16))
+        slot.failures = 1 if now - slot.since >= _STABLE_S else slot.failures + 1
+        pause_s = min(_MAX_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(slot.failures - 1, 16))
         slot.due = now + pause_s
         self.telemetry.worker_died(worker=pid, status=status, again_in_s=pause_s)
 
