@@ -66,6 +66,7 @@ class Reason(StrEnum):
     PARAMETER_REPEATED = "parameter_repeated"
     PARAMETER_UNSUPPORTED = "parameter_unsupported"
     SUBJECT_TOKEN_INVALID = "subject_token_invalid"
+    ACTOR_TOKEN_INVALID = "actor_token_invalid"
     ACTOR_REQUIRED = "actor_required"
     NOT_CURRENT_ACTOR = "not_current_actor"
     DELEGATEE_NOT_ALLOWED = "delegatee_not_allowed"

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 
 from tokensvc.core.authority import Order
 from tokensvc.core.keyset import KeySet
+from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.parties import Agent, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.revoke import RevocationService
@@ -17,7 +18,7 @@ from tokensvc.exchange.service import ExchangeService
 from tokensvc.ports import Clock, Signer, Store
 from tokensvc.server.app import make_app
 from tokensvc.server.listen import bind, uvicorn_config
-from tokensvc.settings import IdentityProvider, Settings, load_upstream_keys
+from tokensvc.settings import IdentityProvider, Settings, load_agent_keys, load_upstream_keys
 from tokensvc.settings.start import require_own_keys
 from tokensvc.signing.local import LocalSigner
 from tokensvc.storage.memory import MemoryStore
@@ -49,11 +50,17 @@ def build_app(
     telemetry = Telemetry() if telemetry is None else telemetry
     store = open_store(settings, telemetry) if store is None else store
     signer = LocalSigner(settings.keys.dir, settings.keys.algorithm) if signer is None else signer
-    require_own_keys(settings, {issuer.iss: issuer.keys for issuer in registry.issuers.values()}, signer.public_keys())
+    require_own_keys(
+        settings,
+        {issuer.iss: issuer.keys for issuer in registry.issuers.values()},
+        {agent.id: agent.keys for agent in registry.agents.values()},
+        signer.public_keys(),
+    )
     return make_app(
         exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
         introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
         revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
+        authenticator=ClientAuthenticator(registry=registry, terms=terms, store=store, clock=clock),
         registry=registry,
         terms=terms,
         store=store,
@@ -84,14 +91,17 @@ def terms_of(settings: Settings) -> Terms:
 
 
 def registry_of(settings: Settings) -> Registry:
-    """Everybody who is registered. Raises: ConfigurationError when the keys of an identity provider cannot be read."""
-    keys = load_upstream_keys(settings)
+    """Everybody who is registered. Raises: ConfigurationError when the keys of one of them cannot be read."""
+    keys, agent_keys = load_upstream_keys(settings), load_agent_keys(settings)
     return Registry(
         agents=[
             Agent(
                 id=agent.id,
                 auth=agent.auth,
                 secret_sha256=agent.secret_sha256,
+                keys=agent_keys.get(agent.id, KeySet([])),
+                accept_token_endpoint_audience=agent.accept_token_endpoint_audience,
+                max_assertion_lifetime_s=agent.max_assertion_lifetime_s,
                 scopes=agent.scopes,
                 resources=agent.resources,
                 may_delegate_to=agent.may_delegate_to,

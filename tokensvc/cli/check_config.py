@@ -51,7 +51,7 @@ def _check_config(*, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption 
 
 def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> str:
     """The kid of the key that would sign; fails with everything that would keep `serve` from starting."""
-    from tokensvc.settings import load_upstream_keys
+    from tokensvc.settings import load_agent_keys, load_upstream_keys
     from tokensvc.settings.start import require_own_keys, require_private_when_plain
     from tokensvc.signing.local import LocalSigner
 
@@ -64,7 +64,7 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
     try:
         signer = LocalSigner(settings.keys.dir, settings.keys.algorithm)
         signing_kid = signer.signing_key().kid
-        require_own_keys(settings, load_upstream_keys(settings), signer.public_keys())
+        require_own_keys(settings, load_upstream_keys(settings), load_agent_keys(settings), signer.public_keys())
     except ConfigurationError as exc:
         problems.append(exc)
     if problems:

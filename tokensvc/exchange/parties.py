@@ -21,6 +21,7 @@ class Agent:
 
     `serves` are the resources that it is the server of: what was presented there it may exchange for itself, to go on
     at its `downstream_resources`.
+    `keys` sign its assertions, which may be for the token endpoint's URL where `accept_token_endpoint_audience`.
     `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     """
@@ -28,6 +29,9 @@ class Agent:
     id: str
     auth: AuthMethod
     secret_sha256: tuple[str, ...] = field(repr=False)
+    keys: KeySet
+    accept_token_endpoint_audience: bool
+    max_assertion_lifetime_s: int
     scopes: ScopeSet
     resources: frozenset[str]
     may_delegate_to: frozenset[str]
@@ -95,6 +99,11 @@ class Terms:
     leeway_s: int
     max_issued_bytes: int
     configuration: str
+
+    @property
+    def token_endpoint(self) -> str:
+        """The URL of the token endpoint: every endpoint stands below the issuer."""
+        return self.issuer + "/token"
 
     def expect(self, audiences: frozenset[str], *, max_depth: int | None = None) -> Expectation:
         """What the service expects of its own tokens. `max_depth` replaces its own, where old chains may be read."""

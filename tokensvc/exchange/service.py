@@ -19,6 +19,7 @@ from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.actor_token import refuse_actor_token, verify_actor_token
 from tokensvc.exchange.grant import (
     Proposal,
     propose_from_token,
@@ -60,10 +61,11 @@ def new_id() -> str:
 
 @dataclass(slots=True)
 class _Trail:
-    """What is known of a request so far, for its record."""
+    """What is known of a request so far: for its record, and when the credentials behind it end."""
 
     inputs: dict[str, JsonValue]
     lineage: str | None = None
+    actor_token_exp: int | None = None
 
 
 class ExchangeService:
@@ -125,7 +127,13 @@ class ExchangeService:
             proposal = await self._propose_from_user(asker, iss, trail)
         trail.inputs["shape"] = proposal.shape
         product = build_token(
-            proposal.chain, proposal.audience, terms=self._terms, key=self._signer.signing_key(), now=now, new_id=new_id
+            proposal.chain,
+            proposal.audience,
+            until=trail.actor_token_exp,
+            terms=self._terms,
+            key=self._signer.signing_key(),
+            now=now,
+            new_id=new_id,
         )
         await self._commit(proposal, product, client, now, trail)  # step 14
         return _answer(product, request, now)  # step 15
@@ -142,7 +150,8 @@ class ExchangeService:
         trail.lineage = subject.lineage
         trail.inputs["subject"] = describe_subject(subject.chain)
         _require_alive(subject, leeway_s=self._terms.leeway_s, now=asker.now)
-        actor = require_actor(asker, subject)  # step 7
+        await self._use_actor_token(asker, trail)  # step 7
+        actor = require_actor(asker, subject)
         await self._require_not_revoked(subject.revocables())  # step 8
         return propose_from_token(asker, subject, actor)
 
@@ -170,9 +179,20 @@ class ExchangeService:
             "authorization_details": render_details(user.details),
             "sha256": user.sha256,
         }
-        require_actor_of_start(asker)  # step 7
+        await self._use_actor_token(asker, trail)  # step 7
+        require_actor_of_start(asker)
         await self._require_not_revoked(user.revocables())  # step 8
         return propose_start(asker, user)
+
+    async def _use_actor_token(self, asker: Asker, trail: _Trail) -> None:
+        text = asker.request.actor_token
+        if text is None:
+            return
+        actor_token = verify_actor_token(text, client=asker.client, terms=self._terms, now=asker.now)
+        if await self._store.claim(claims=(actor_token.once,), now=asker.now) is Committed.REPLAYED:
+            raise refuse_actor_token("used before")
+        trail.actor_token_exp = actor_token.exp
+        trail.inputs["actor_token"] = {"exp": actor_token.exp}
 
     async def _require_not_revoked(self, revocables: Sequence[Revocable]) -> None:
         if await self._store.is_revoked(tuple(revocables)):

@@ -25,7 +25,7 @@ from tokensvc.verify.expectation import MAX_TOKEN_BYTES
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
 from tokensvc.verify.verifier import unsafe_verify_token_of_any_age
 
-__all__ = ["UserToken", "audience_of", "issuer_of", "verify_own_token", "verify_user_token"]
+__all__ = ["UserToken", "audience_of", "issuer_of", "subject_of", "verify_own_token", "verify_user_token"]
 
 # Before the signature is known to be ours, a reason would tell a forger how far the forgery got.
 _BEFORE_SIGNATURE: Final = frozenset(
@@ -77,6 +77,11 @@ def issuer_of(token: str) -> str | None:
 def audience_of(token: str) -> str | None:
     """The `aud` that an unverified token claims. Worth something only once the token verified."""
     return _claimed(token, "aud")
+
+
+def subject_of(token: str) -> str | None:
+    """The `sub` that an unverified token claims: a hint whose key to look for."""
+    return _claimed(token, "sub")
 
 
 def _claimed(token: str, name: str) -> str | None:

@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.parties import Registry, Terms
 from tokensvc.exchange.revoke import RevocationService
@@ -32,6 +33,7 @@ def make_app(
     exchange: ExchangeService,
     introspection: IntrospectionService,
     revocation: RevocationService,
+    authenticator: ClientAuthenticator,
     registry: Registry,
     terms: Terms,
     store: Store,
@@ -39,7 +41,7 @@ def make_app(
     telemetry: Telemetry,
 ) -> Starlette:
     """The ASGI application. Its lifespan opens `store` and closes it."""
-    door = Door(registry, telemetry)
+    door = Door(authenticator, registry, telemetry)
     path = issuer_path(terms.issuer)
     well_known = metadata_endpoint(render_metadata(terms, registry))
     routes = [

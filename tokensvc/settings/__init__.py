@@ -3,6 +3,7 @@
 `load_settings` is what a service calls; `examine_settings` hands over every problem at once, for people.
 """
 
+from tokensvc.settings.agent_keys import load_agent_keys
 from tokensvc.settings.environment import CONFIG_VARIABLE
 from tokensvc.settings.load import examine_settings, load_settings
 from tokensvc.settings.model import (
@@ -32,6 +33,7 @@ __all__ = [
     "Settings",
     "StoreSettings",
     "examine_settings",
+    "load_agent_keys",
     "load_settings",
     "load_upstream_keys",
 ]

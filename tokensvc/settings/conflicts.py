@@ -12,7 +12,7 @@ from typing import Final
 
 from tokensvc.core.scope import ScopeGrammar, require_grammar, usable_scope
 from tokensvc.errors import Malformed
-from tokensvc.settings.model import Settings
+from tokensvc.settings.model import AuthMethod, Settings
 
 __all__ = ["Conflict", "find_conflicts"]
 
@@ -82,6 +82,26 @@ def _secrets_unique(settings: Settings) -> Iterator[Conflict]:
         for digest in resource.secret_sha256
     ]
     yield from _repeats(hashes, "holds the secret of another client", "Generate a secret for each.")
+
+
+def _credentials(settings: Settings) -> Iterator[Conflict]:
+    """What proves a client fits its `auth`, and nothing else lies about."""
+    for index, agent in enumerate(settings.agents):
+        by_key = agent.auth is AuthMethod.PRIVATE_KEY_JWT
+        wanted, unused = ("jwks_file", "secret_sha256") if by_key else ("secret_sha256", "jwks_file")
+        if not getattr(agent, wanted):
+            remedy = f"Add {wanted}: {_CREDENTIALS[wanted]}."
+            yield Conflict(key=f"agent[{index}].{wanted}", problem=f"is missing: auth is {agent.auth}", remedy=remedy)
+        if getattr(agent, unused):
+            remedy = f"Remove it, or change auth: {unused} is {_CREDENTIALS[unused]}."
+            yield Conflict(key=f"agent[{index}].{unused}", problem=f"has no use: auth is {agent.auth}", remedy=remedy)
+    for index, resource in enumerate(settings.resources):
+        if resource.auth is AuthMethod.PRIVATE_KEY_JWT:
+            yield Conflict(
+                key=f"resource[{index}].auth",
+                problem="resource servers prove themselves by a secret",
+                remedy="Write client_secret_basic or client_secret_post.",
+            )
 
 
 def _scope_grammar(settings: Settings) -> Iterator[Conflict]:
@@ -210,6 +230,7 @@ _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
     _own_issuer,
     _parties_unique,
     _secrets_unique,
+    _credentials,
     _scope_grammar,
     _registered_scopes,
     _registered_resources,
@@ -219,6 +240,12 @@ _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
     _fronts,
     _agents_and_users,
 )
+
+
+_CREDENTIALS: Final = {
+    "jwks_file": "the agent's public keys as a JWK set, for private_key_jwt",
+    "secret_sha256": "the hashes of its secrets, for client_secret_basic and client_secret_post",
+}
 
 
 def _is_in_grammar(scope: str, grammar: ScopeGrammar) -> bool:

@@ -69,6 +69,9 @@ DEFAULT_TOKEN_BYTES: Final = 8000
 # What our own verifier accepts; a smaller token than the lower bound has no room for a chain.
 MAX_TOKEN_BYTES: Final = 16384
 MIN_TOKEN_BYTES: Final = 1024
+# An assertion is made for one request (RFC 7523 s3 leaves the length to us). Authlib makes them for an hour.
+DEFAULT_ASSERTION_LIFETIME_S: Final = 300
+MAX_ASSERTION_LIFETIME_S: Final = 3600
 _CONFIG: Final = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_by_name=True)
 
 
@@ -77,6 +80,7 @@ class AuthMethod(StrEnum):
 
     CLIENT_SECRET_BASIC = "client_secret_basic"
     CLIENT_SECRET_POST = "client_secret_post"
+    PRIVATE_KEY_JWT = "private_key_jwt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -149,6 +153,8 @@ class IdentityProvider:
 class Agent:
     """An agent: a client of the token endpoint and an actor in chains.
 
+    It proves itself by one of the secrets of `secret_sha256`, or with `private_key_jwt` by a key of `jwks_file`.
+    `accept_token_endpoint_audience`: its assertions may name the token endpoint's URL instead of the issuer.
     `fronts` are the upstream clients that obtain users' tokens for this agent alone. `serves`: the resources that it is
     the server of; what is presented there it may exchange, to go on at its `downstream_resources`. `enabled = false`
     bars it.
@@ -156,7 +162,12 @@ class Agent:
 
     id: Name
     auth: AuthMethod
-    secret_sha256: SecretHashes = Field(repr=False)
+    secret_sha256: SecretHashes = Field(default=(), repr=False)
+    jwks_file: FilePath | None = None
+    accept_token_endpoint_audience: StrictBool = False
+    max_assertion_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_ASSERTION_LIFETIME_S)] = (
+        DEFAULT_ASSERTION_LIFETIME_S
+    )
     scopes: SomeScopes
     resources: SomeResources
     may_delegate_to: Names = frozenset()
