@@ -41,6 +41,8 @@ RULES = [
      "identity_provider[0].ceiling.resources", "urn:else is not registered"),
     ("a default resource is one of the agent's", (*RESEARCHER, "default_resource"), MAIL, API,
      "agent[1].default_resource", "is not among the agent's resources"),
+    ("a resource server has a secret", (*CRM, "auth"), "private_key_jwt", "client_secret_post",
+     "resource[0].auth", "resource servers prove themselves by a secret"),
     ("what an agent serves is registered", (*RESEARCHER, "serves"), ["urn:else"], [MAIL],
      "agent[1].serves", "urn:else is not registered"),
     ("what is downstream may be used at all", (*RESEARCHER, "downstream_resources"), [MAIL], [API],

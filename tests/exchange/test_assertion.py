@@ -86,10 +86,9 @@ async def verdict(world: World, assertion: str, *, body_client_id: str | None = 
     ],
 )
 async def test_a_client_is_who_its_key_says(world: World, header: Members, claims: Members) -> None:
-    make = Maker(world)
+    assertion = Maker(world)(header=header, **claims)
 
-    assert await verdict(world, make(header=header, **claims)) is None
-    assert await verdict(world, make(header=header, **claims), body_client_id="planner") is None
+    assert await verdict(world, assertion, body_client_id="planner") is None
 
 
 @pytest.mark.parametrize(

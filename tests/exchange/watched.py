@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from tokensvc.core.revocation import Revocable, Revocation
 from tokensvc.errors import Unavailable
-from tokensvc.ports import Committed, OneTimeValue, Record, Store
+from tokensvc.ports import Committed, ListedRecord, OneTimeValue, Record, Store
 
 T = TypeVar("T")
 
@@ -53,6 +53,15 @@ class WatchedStore:
         if answer is Committed.STORED:
             self.records.append(record)
         return answer
+
+    async def claim(self, claims: tuple[OneTimeValue, ...], *, now: int) -> Committed:
+        return await self._ask("claim", self.inner.claim(claims, now=now))
+
+    async def note_of(self, value: str) -> str | None:
+        return await self.inner.note_of(value)
+
+    async def list_records(self, *, after: str | None, limit: int, newest: bool = False) -> tuple[ListedRecord, ...]:
+        return await self.inner.list_records(after=after, limit=limit, newest=newest)
 
     async def revoke(self, *, revocations: tuple[Revocation, ...], record: Record) -> None:
         await self._ask("revoke", self.inner.revoke(revocations=revocations, record=record))

@@ -1,7 +1,8 @@
 """JWTs by which an agent speaks for itself: the client assertion (RFC 7523 s3) and the actor token (RFC 8693 s2.1).
 
-Pure: the text and what is registered in, an `Assertion` or a refusal out. Both are signed with the agent's own key, name it as `iss` and `sub` and this service's issuer as the only `aud`, live
-for minutes and are used once. They differ in `typ`, so that neither passes for the other, nor for any other token.
+Pure: the text and what is registered in, an `Assertion` or a refusal out. Both are signed with the agent's own key,
+name it as `iss` and `sub` and this service as the only `aud`, live for minutes and are used once. They differ in `typ`:
+neither passes for the other, nor for any other token.
 """
 
 from collections.abc import Mapping

@@ -89,7 +89,7 @@ class ClientAuthenticator:
         assertion = _judge(credentials.assertion, agent, self._terms, now)
         if assertion is None:
             return None
-        if await self._store.claim(claims=(assertion.once,), now=now) is Committed.REPLAYED:
+        if await self._store.claim((assertion.once,), now=now) is Committed.REPLAYED:
             raise _invalid_client("the client_assertion was used before; make one for each request")
         return agent
 

@@ -189,7 +189,7 @@ class ExchangeService:
         if text is None:
             return
         actor_token = verify_actor_token(text, client=asker.client, terms=self._terms, now=asker.now)
-        if await self._store.claim(claims=(actor_token.once,), now=asker.now) is Committed.REPLAYED:
+        if await self._store.claim((actor_token.once,), now=asker.now) is Committed.REPLAYED:
             raise refuse_actor_token("used before")
         trail.actor_token_exp = actor_token.exp
         trail.inputs["actor_token"] = {"exp": actor_token.exp}
