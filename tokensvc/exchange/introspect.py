@@ -43,7 +43,7 @@ class IntrospectionService:
         # What was taken back since counts here as it does in the exchange.
         if not (self._registry.is_user(verified.sub) and self._registry.still_allows(verified.actors)):
             return dict(INACTIVE)
-        if await self._store.is_revoked(verified.revocables()):
+        if await self._store.is_revoked(self._registry.revocables_of(verified)):
             return dict(INACTIVE)
         return _describe(verified)
 

@@ -142,9 +142,7 @@ class ExchangeService:
         subject = verify_own_token(  # step 5
             asker.request.subject_token,
             keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
-            terms=self._terms,
-            audiences=frozenset({self._terms.issuer, *self._registry.resources}),
-            max_depth=self._terms.max_depth,
+            expect=self._terms.expect(frozenset({self._terms.issuer, *self._registry.resources})),
             now=asker.now,
         )
         trail.lineage = subject.lineage
@@ -152,7 +150,7 @@ class ExchangeService:
         _require_alive(subject, leeway_s=self._terms.leeway_s, now=asker.now)
         await self._use_actor_token(asker, trail)  # step 7
         actor = require_actor(asker, subject)
-        await self._require_not_revoked(subject.revocables())  # step 8
+        await self._require_not_revoked(self._registry.revocables_of(subject))  # step 8
         return propose_from_token(asker, subject, actor)
 
     async def _propose_from_user(self, asker: Asker, iss: str | None, trail: _Trail) -> Proposal:
@@ -206,7 +204,7 @@ class ExchangeService:
         """
         outcome = await self._store.commit(
             claims=tuple(OneTimeValue(value=jti, until=exp + REMEMBER_S) for jti, exp in proposal.new_entries),
-            unless_revoked=(*product.verified.revocables(), *proposal.also_revocable),
+            unless_revoked=(*self._registry.revocables_of(product.verified), *proposal.also_revocable),
             record=record_granted(
                 record_id=new_id(), now=now, client_id=client.client_id, token=product.verified, inputs=trail.inputs
             ),

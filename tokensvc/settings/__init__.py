@@ -19,9 +19,11 @@ from tokensvc.settings.model import (
     StoreSettings,
 )
 from tokensvc.settings.upstream import load_upstream_keys
+from tokensvc.settings.values import MAX_ROOT_LIFETIME_S
 
 __all__ = [
     "CONFIG_VARIABLE",
+    "MAX_ROOT_LIFETIME_S",
     "Agent",
     "AuthMethod",
     "Ceiling",
