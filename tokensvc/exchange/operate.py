@@ -7,7 +7,8 @@ no clock within the leeway makes a chain from before it look younger; after it t
 from dataclasses import dataclass
 from typing import Final
 
-from tokensvc.core.members import parse_jti, parse_thumbprint
+from tokensvc.core.jsontext import JsonValue
+from tokensvc.core.members import parse_jti, parse_text, parse_thumbprint
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.parties import Terms
@@ -31,7 +32,7 @@ _MAX_ID_LENGTH: Final = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revoked:
-    """What was revoked. `not_before` in epoch seconds: what began at or before it is dead; None: it is dead for good."""
+    """What was revoked. `not_before` in epoch seconds: what began by then is dead; None: it is dead for good."""
 
     kind: RevocationKind
     id: str
@@ -98,18 +99,18 @@ def _parse_kind(kind: str) -> RevocationKind:
 
 
 def _require_id(kind: RevocationKind, name: str) -> None:
+    parse = {RevocationKind.ENTRY: parse_jti, RevocationKind.KEY: parse_thumbprint}.get(kind, _parse_name)
     try:
-        match kind:
-            case RevocationKind.ENTRY:
-                parse_jti(name)
-            case RevocationKind.KEY:
-                parse_thumbprint(name)
-            case _ if not 0 < len(name) <= _MAX_ID_LENGTH or not name.isprintable():
-                raise Malformed(f"an id is 1 to {_MAX_ID_LENGTH} printable characters")
-            case _:
-                pass
+        parse(name)
     except Malformed as exc:
         raise _invalid(exc.description) from exc
+
+
+def _parse_name(name: JsonValue) -> str:
+    text = parse_text(name, "an id")
+    if len(text) > _MAX_ID_LENGTH or not text.isprintable():
+        raise Malformed(f"an id has at most {_MAX_ID_LENGTH} printable characters")
+    return text
 
 
 def _invalid(description: str) -> OAuthRefused:

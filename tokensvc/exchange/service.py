@@ -21,6 +21,7 @@ from tokensvc.core.scope import render_scope
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.actor_token import refuse_actor_token, verify_actor_token
 from tokensvc.exchange.grant import (
+    NewEntry,
     Proposal,
     propose_from_token,
     propose_start,
@@ -203,7 +204,7 @@ class ExchangeService:
         overtaken by a token that was already on its way.
         """
         outcome = await self._store.commit(
-            claims=tuple(OneTimeValue(value=jti, until=exp + REMEMBER_S) for jti, exp in proposal.new_entries),
+            claims=tuple(_claim(new, now) for new in proposal.new_entries),
             unless_revoked=(*self._registry.revocables_of(product.verified), *proposal.also_revocable),
             record=record_granted(
                 record_id=new_id(), now=now, client_id=client.client_id, token=product.verified, inputs=trail.inputs
@@ -217,6 +218,11 @@ class ExchangeService:
                 raise _revoked()
             case Committed.REPLAYED:
                 raise OAuthRefused(OAuthError.INVALID_REQUEST, Reason.REPLAYED, "an entry of the chain was used before")
+
+
+def _claim(new: NewEntry, now: int) -> OneTimeValue:
+    entry = new.entry
+    return OneTimeValue(value=entry.jti, until=entry.authority.exp + REMEMBER_S, made=now, note=new.made_from)
 
 
 def _require_alive(subject: VerifiedToken, *, leeway_s: int, now: int) -> None:
