@@ -12,7 +12,6 @@ from tokensvc.core.members import parse_jti, parse_text, parse_thumbprint
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.parties import Terms
-from tokensvc.exchange.record import without_secrets
 from tokensvc.exchange.service import REMEMBER_S, new_id
 from tokensvc.ports import Clock, Outcome, Record, Store
 from tokensvc.settings import MAX_ROOT_LIFETIME_S
@@ -75,7 +74,7 @@ class OperatorService:
             lineage=name if len(revocations) > 1 else None,
             inputs={
                 "configuration": self._terms.configuration,
-                "revoked": {"kind": known, "id": without_secrets(name), "not_before": not_before},
+                "revoked": {"kind": known, "id": name, "not_before": not_before},
             },
         )
         await self._store.revoke(revocations=tuple(revocations), record=record)
