@@ -12,7 +12,8 @@ from tokensvc.core.authority import Order
 from tokensvc.core.keyset import KeySet
 from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
-from tokensvc.exchange.parties import Agent, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.operate import OperatorService
+from tokensvc.exchange.parties import Agent, Operator, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
 from tokensvc.ports import Clock, Signer, Store
@@ -60,6 +61,7 @@ def build_app(
         exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
         introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
         revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
+        operation=OperatorService(terms=terms, store=store, clock=clock),
         authenticator=ClientAuthenticator(registry=registry, terms=terms, store=store, clock=clock),
         registry=registry,
         terms=terms,
@@ -126,6 +128,10 @@ def registry_of(settings: Settings) -> Registry:
                 enforces_details=resource.enforces_details,
             )
             for resource in settings.resources
+        ],
+        operators=[
+            Operator(client_id=operator.id, auth=operator.auth, secret_sha256=operator.secret_sha256)
+            for operator in settings.operators
         ],
         issuers=[_upstream_of(provider, keys[provider.iss]) for provider in settings.identity_providers],
     )

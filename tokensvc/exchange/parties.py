@@ -13,7 +13,7 @@ from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod
 from tokensvc.verify import Evidence, Expectation, VerifiedToken
 
-__all__ = ["Agent", "AuthMethod", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
+__all__ = ["Agent", "AuthMethod", "Operator", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,16 @@ class Resource:
     enforces_details: bool
 
 
-Party = Agent | Resource
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Somebody who runs the service, and may revoke anything."""
+
+    client_id: str
+    auth: AuthMethod
+    secret_sha256: tuple[str, ...] = field(repr=False)
+
+
+Party = Agent | Resource | Operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,17 +136,22 @@ class Registry:
     __slots__ = ("_by_client_id", "_by_name", "agents", "issuers", "resources")
 
     def __init__(
-        self, *, agents: Iterable[Agent], resources: Iterable[Resource], issuers: Iterable[UpstreamIssuer]
+        self,
+        *,
+        agents: Iterable[Agent],
+        resources: Iterable[Resource],
+        issuers: Iterable[UpstreamIssuer],
+        operators: Iterable[Operator] = (),
     ) -> None:
         self.agents: Final = {agent.id: agent for agent in agents}
         self.resources: Final = {resource.id: resource for resource in resources}
         self.issuers: Final = {issuer.iss: issuer for issuer in issuers}
-        servers: dict[str, Party] = {resource.client_id: resource for resource in self.resources.values()}
-        self._by_client_id: Final[dict[str, Party]] = {**servers, **self.agents}
+        others: dict[str, Party] = {party.client_id: party for party in (*self.resources.values(), *operators)}
+        self._by_client_id: Final[dict[str, Party]] = {**others, **self.agents}
         self._by_name: Final = {name: resource for resource in self.resources.values() for name in resource.names}
 
     def party(self, client_id: str) -> Party | None:
-        """The agent or resource of that `client_id`: one namespace, compared byte for byte."""
+        """The agent, resource or operator of that `client_id`: one namespace, compared byte for byte."""
         return self._by_client_id.get(client_id)
 
     def resource_named(self, name: str) -> Resource | None:

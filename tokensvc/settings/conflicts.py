@@ -51,13 +51,16 @@ def _own_issuer(settings: Settings) -> Iterator[Conflict]:
 
 
 def _parties_unique(settings: Settings) -> Iterator[Conflict]:
-    """Agents and resource servers share one namespace of client ids."""
+    """Agents, resource servers and operators share one namespace of client ids."""
     clients = [(f"agent[{index}].id", agent.id) for index, agent in enumerate(settings.agents)]
     clients += [
         (f"resource[{index}].client_id", resource.client_id) for index, resource in enumerate(settings.resources)
     ]
+    clients += [(f"operator[{index}].id", operator.id) for index, operator in enumerate(settings.operators)]
     yield from _repeats(
-        clients, "{value} is also the id of another client", "Give every agent and resource server its own id."
+        clients,
+        "{value} is also the id of another client",
+        "Give every agent, resource server and operator its own id.",
     )
     resources = [(f"resource[{index}].id", resource.id) for index, resource in enumerate(settings.resources)]
     yield from _repeats(resources, "{value} is registered twice", "Merge the two [[resource]] tables.")
@@ -71,15 +74,12 @@ def _parties_unique(settings: Settings) -> Iterator[Conflict]:
 
 def _secrets_unique(settings: Settings) -> Iterator[Conflict]:
     """Two parties with one secret could act as each other."""
+    tables = {"agent": settings.agents, "resource": settings.resources, "operator": settings.operators}
     hashes = [
-        (f"agent[{index}].secret_sha256", digest)
-        for index, agent in enumerate(settings.agents)
-        for digest in agent.secret_sha256
-    ]
-    hashes += [
-        (f"resource[{index}].secret_sha256", digest)
-        for index, resource in enumerate(settings.resources)
-        for digest in resource.secret_sha256
+        (f"{table}[{index}].secret_sha256", digest)
+        for table, parties in tables.items()
+        for index, party in enumerate(parties)
+        for digest in party.secret_sha256
     ]
     yield from _repeats(hashes, "holds the secret of another client", "Generate a secret for each.")
 
@@ -95,13 +95,14 @@ def _credentials(settings: Settings) -> Iterator[Conflict]:
         if getattr(agent, unused):
             remedy = f"Remove it, or change auth: {unused} is {_CREDENTIALS[unused]}."
             yield Conflict(key=f"agent[{index}].{unused}", problem=f"has no use: auth is {agent.auth}", remedy=remedy)
-    for index, resource in enumerate(settings.resources):
-        if resource.auth is AuthMethod.PRIVATE_KEY_JWT:
-            yield Conflict(
-                key=f"resource[{index}].auth",
-                problem="resource servers prove themselves by a secret",
-                remedy="Write client_secret_basic or client_secret_post.",
-            )
+    for table, parties in {"resource": settings.resources, "operator": settings.operators}.items():
+        for index, party in enumerate(parties):
+            if party.auth is AuthMethod.PRIVATE_KEY_JWT:
+                yield Conflict(
+                    key=f"{table}[{index}].auth",
+                    problem="only agents prove themselves by a key",
+                    remedy="Write client_secret_basic or client_secret_post.",
+                )
 
 
 def _scope_grammar(settings: Settings) -> Iterator[Conflict]:

@@ -49,6 +49,7 @@ __all__ = [
     "IdentityProvider",
     "KeySettings",
     "Limits",
+    "Operator",
     "Resource",
     "ServerSettings",
     "Settings",
@@ -198,6 +199,15 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Operator:
+    """Somebody who may revoke anything, by a secret of its own. It gets no tokens and introspects none."""
+
+    id: Name
+    secret_sha256: SecretHashes = Field(repr=False)
+    auth: AuthMethod = AuthMethod.CLIENT_SECRET_BASIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Settings:
     """Everything that was configured. `load_settings` makes it, with paths resolved; nothing changes it.
 
@@ -222,6 +232,9 @@ class Settings:
     agents: Annotated[tuple[Agent, ...], entries(at_most=MAX_ITEMS)] = Field(default=(), validation_alias="agent")
     resources: Annotated[tuple[Resource, ...], entries(at_least=1, at_most=MAX_ITEMS)] = Field(
         validation_alias="resource"
+    )
+    operators: Annotated[tuple[Operator, ...], entries(at_most=MAX_ITEMS)] = Field(
+        default=(), validation_alias="operator"
     )
 
     version: str = Field(init=False, default="")
