@@ -126,6 +126,8 @@ class Link:
 
     async def _fly(self) -> None:
         try:
+            # A turn of the loop for what came in while nothing was asked: that the server has hung up, say.
+            await asyncio.sleep(0)
             while group := self._next_group():
                 await self._serve(group)
         finally:
