@@ -44,6 +44,9 @@ class WatchedStore:
     async def close(self) -> None:
         await self.inner.close()
 
+    async def claim(self, claims: tuple[OneTimeValue, ...], *, now: int) -> Committed:
+        return await self._ask("claim", self.inner.claim(claims, now=now))
+
     async def commit(
         self, *, claims: tuple[OneTimeValue, ...], unless_revoked: tuple[Revocable, ...], record: Record, now: int
     ) -> Committed:
@@ -54,14 +57,8 @@ class WatchedStore:
             self.records.append(record)
         return answer
 
-    async def claim(self, claims: tuple[OneTimeValue, ...], *, now: int) -> Committed:
-        return await self._ask("claim", self.inner.claim(claims, now=now))
-
     async def note_of(self, value: str) -> str | None:
-        return await self.inner.note_of(value)
-
-    async def list_records(self, *, after: str | None, limit: int, newest: bool = False) -> tuple[ListedRecord, ...]:
-        return await self.inner.list_records(after=after, limit=limit, newest=newest)
+        return await self._ask("note_of", self.inner.note_of(value))
 
     async def revoke(self, *, revocations: tuple[Revocation, ...], record: Record) -> None:
         await self._ask("revoke", self.inner.revoke(revocations=revocations, record=record))
@@ -76,6 +73,9 @@ class WatchedStore:
 
     async def find(self, record_id: str) -> Record | None:
         return await self.inner.find(record_id)
+
+    async def list_records(self, *, after: str | None, limit: int, newest: bool = False) -> tuple[ListedRecord, ...]:
+        return await self.inner.list_records(after=after, limit=limit, newest=newest)
 
     async def _ask(self, name: str, call: Coroutine[Any, Any, T]) -> T:
         number = len(self.calls)
