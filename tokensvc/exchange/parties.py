@@ -146,8 +146,8 @@ class Registry:
         self.agents: Final = {agent.id: agent for agent in agents}
         self.resources: Final = {resource.id: resource for resource in resources}
         self.issuers: Final = {issuer.iss: issuer for issuer in issuers}
-        others: dict[str, Party] = {party.client_id: party for party in (*self.resources.values(), *operators)}
-        self._by_client_id: Final[dict[str, Party]] = {**others, **self.agents}
+        everybody: list[Party] = [*self.resources.values(), *operators, *self.agents.values()]
+        self._by_client_id: Final = {party.client_id: party for party in everybody}
         self._by_name: Final = {name: resource for resource in self.resources.values() for name in resource.names}
 
     def party(self, client_id: str) -> Party | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from tokensvc.core.scope import ScopeGrammar, require_grammar, usable_scope
 from tokensvc.errors import Malformed
-from tokensvc.settings.model import AuthMethod, Settings
+from tokensvc.settings.model import Agent, AuthMethod, Operator, Resource, Settings
 
 __all__ = ["Conflict", "find_conflicts"]
 
@@ -87,7 +87,11 @@ def _parties_unique(settings: Settings) -> Iterator[Conflict]:
 
 def _secrets_unique(settings: Settings) -> Iterator[Conflict]:
     """Two parties with one secret could act as each other."""
-    tables = {"agent": settings.agents, "resource": settings.resources, "operator": settings.operators}
+    tables: dict[str, tuple[Agent | Resource | Operator, ...]] = {
+        "agent": settings.agents,
+        "resource": settings.resources,
+        "operator": settings.operators,
+    }
     hashes = [
         (f"{table}[{index}].secret_sha256", digest)
         for table, parties in tables.items()
@@ -108,7 +112,11 @@ def _credentials(settings: Settings) -> Iterator[Conflict]:
         if getattr(agent, unused):
             remedy = f"Remove it, or change auth: {unused} is {_CREDENTIALS[unused]}."
             yield Conflict(key=f"agent[{index}].{unused}", problem=f"has no use: auth is {agent.auth}", remedy=remedy)
-    for table, parties in {"resource": settings.resources, "operator": settings.operators}.items():
+    others: dict[str, tuple[Resource | Operator, ...]] = {
+        "resource": settings.resources,
+        "operator": settings.operators,
+    }
+    for table, parties in others.items():
         for index, party in enumerate(parties):
             if party.auth is AuthMethod.PRIVATE_KEY_JWT:
                 yield Conflict(
