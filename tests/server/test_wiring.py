@@ -16,7 +16,7 @@ from tokensvc.signing.keyfiles import generate_key
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.sqlite import SqliteStore
 from tokensvc.telemetry import Telemetry
-from tokensvc.wiring import build_app, open_store, registry_of, system_clock, terms_of
+from tokensvc.wiring import build_app, open_store, registry_of, system_clock, terms_of, upstream_keys_of
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def test_terms_are_the_limits(settings: Settings) -> None:
     assert (terms.leeway_s, terms.max_issued_bytes) == (5, 7000)
 
 
-def test_the_registry_is_everybody_configured(settings: Settings) -> None:
-    registry = registry_of(settings)
+async def test_the_registry_is_everybody_configured(settings: Settings) -> None:
+    registry = registry_of(settings, upstream_keys_of(settings, fetched=None, own=FixedSigner(ec_key("o")).public_keys))
 
     planner, retired, api = registry.agents["planner"], registry.agents["retired"], registry.resources[API]
     assert (planner.auth, planner.max_lifetime_s, planner.max_depth) == ("client_secret_basic", 60, 2)
@@ -54,7 +54,9 @@ def test_the_registry_is_everybody_configured(settings: Settings) -> None:
     assert (provider.subject_prefix, provider.session_lifetime_s) == ("corp:", 500)
     assert provider.ceiling_resources == {API}
     assert provider.ceiling_max_depth == 5
-    assert [key.kid for key in provider.keys] == ["idp"]
+    key = await provider.keys.find("idp")
+    assert key is not None
+    assert key.thumbprint == ec_key("idp").public.thumbprint
 
 
 def test_the_store_is_the_one_its_url_names(settings: Settings, tmp_path: Path) -> None:
@@ -82,6 +84,7 @@ def test_without_a_signing_key_nothing_is_built(settings: Settings) -> None:
 
 def test_one_key_under_two_issuers_is_refused(settings: Settings) -> None:
     file = settings.identity_providers[0].jwks_file
+    assert file is not None
     other = FixedSigner(ec_key("service"))
 
     with pytest.raises(ConfigurationError) as refused:

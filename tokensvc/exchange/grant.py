@@ -23,8 +23,8 @@ from tokensvc.exchange.authority import (
 )
 from tokensvc.exchange.parties import Agent, Registry, Terms
 from tokensvc.exchange.request import ExchangeRequest
-from tokensvc.exchange.subject import UserToken
 from tokensvc.exchange.target import Target, require_target_allowed, resolve_target
+from tokensvc.exchange.user_token import UserToken
 from tokensvc.verify import VerifiedToken
 
 __all__ = [

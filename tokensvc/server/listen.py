@@ -53,11 +53,11 @@ def uvicorn_config(
 ) -> uvicorn.Config:
     """How uvicorn runs `app`: `uvicorn.Server(config).serve(sockets=[bind(host, port)])`.
 
-    `host`, `port` and `fd` count only where no sockets are handed over. With `telemetry`, what uvicorn logs is written
+    `host`, `port` and `fd` count only where no sockets are handed over. With `telemetry`, what uvicorn and we log goes
     there; a process that has its own logging leaves it out. `limits` bounds connections; tests give small ones.
     """
     if telemetry is not None:
-        for name in ("uvicorn", "asyncio"):
+        for name in ("uvicorn", "asyncio", "tokensvc"):
             telemetry.take_over(logging.getLogger(name))
     return uvicorn.Config(
         app,

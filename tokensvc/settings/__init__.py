@@ -6,6 +6,7 @@
 from tokensvc.settings.environment import CONFIG_VARIABLE
 from tokensvc.settings.load import examine_settings, load_settings
 from tokensvc.settings.model import (
+    NO_TYP,
     Agent,
     AuthMethod,
     Ceiling,
@@ -21,6 +22,7 @@ from tokensvc.settings.upstream import load_upstream_keys
 
 __all__ = [
     "CONFIG_VARIABLE",
+    "NO_TYP",
     "Agent",
     "AuthMethod",
     "Ceiling",

@@ -19,7 +19,7 @@ from tokensvc.settings.conflicts import find_conflicts
 from tokensvc.settings.environment import read_overrides, refuse_unknown, with_overrides
 from tokensvc.settings.explain import explain
 from tokensvc.settings.model import Settings, StoreSettings
-from tokensvc.settings.upstream import load_upstream_keys
+from tokensvc.settings.upstream import find_key_problems
 from tokensvc.settings.values import SQLITE
 from tokensvc.smallfile import read_small_file
 
@@ -65,10 +65,7 @@ def examine_settings(path: Path, environ: Mapping[str, str]) -> Settings | tuple
         ConfigurationError(conflict.problem, file=file, key=conflict.key, remedy=conflict.remedy)
         for conflict in find_conflicts(settings)
     ]
-    try:
-        load_upstream_keys(settings)
-    except ConfigurationError as exc:
-        problems.append(exc)
+    problems += find_key_problems(settings)
     return tuple(problems) or settings
 
 
@@ -102,7 +99,8 @@ def _resolve_paths(settings: Settings, folder: Path) -> Settings:
     database = settings.store.sqlite_path
     store = settings.store if database is None else StoreSettings(url=f"{SQLITE}{folder / database}")
     providers = tuple(
-        replace(provider, jwks_file=folder / provider.jwks_file) for provider in settings.identity_providers
+        provider if provider.jwks_file is None else replace(provider, jwks_file=folder / provider.jwks_file)
+        for provider in settings.identity_providers
     )
     keys = replace(settings.keys, dir=folder / settings.keys.dir)
     return replace(settings, store=store, keys=keys, identity_providers=providers)

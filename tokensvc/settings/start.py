@@ -29,11 +29,11 @@ def require_private_when_plain(settings: Settings, host: str, *, file: str) -> N
 def require_own_keys(settings: Settings, upstream: Mapping[str, KeySet], own: KeySet) -> None:
     """Whoever holds a key under two issuers speaks for both. Raises: ConfigurationError.
 
-    `upstream` are the keys of the identity providers by their `iss`, `own` those of this service.
+    `upstream` are the keys of identity providers that are in files, by `iss`; `own` are those of this service.
     """
     thumbprints = {key.thumbprint for key in own}
     for provider in settings.identity_providers:
-        if any(key.thumbprint in thumbprints for key in upstream[provider.iss]):
+        if any(key.thumbprint in thumbprints for key in upstream.get(provider.iss, ())):
             raise ConfigurationError(
                 "the key set of the identity provider holds a signing key of this token service",
                 file=str(provider.jwks_file),
