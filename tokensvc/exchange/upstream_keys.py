@@ -23,8 +23,8 @@ _log: Final = logging.getLogger(__name__)
 class UpstreamKeys:
     """Public keys by issuer and `kid`.
 
-    `pinned` are key sets by `iss`. `fetched` keeps those of the issuers named in `order`, first come first believed; it
-    may go on while this is made anew. `own` tells the keys that this service signs with, now.
+    `pinned` are key sets by `iss`. `fetched` keeps those of the other issuers in `order`, and may go on while this is
+    made anew; of two, the one that stands first keeps a key. `own` tells the keys that this service signs with, now.
     """
 
     __slots__ = ("_fetched", "_order", "_own", "_pinned", "_told")
@@ -71,8 +71,10 @@ class UpstreamKeys:
         for other, keys in self._pinned.items():
             if other != iss and _has(keys, thumbprint):
                 return other
-        before = self._order[: self._order.index(iss)] if iss in self._order else ()
-        return next((other for other in before if self._fetched and self._fetched.holds(other, thumbprint)), None)
+        if iss in self._pinned or self._fetched is None:
+            return None
+        before = self._order[: self._order.index(iss)]
+        return next((other for other in before if self._fetched.holds(other, thumbprint)), None)
 
     def _tell(self, iss: str, key: PublicKey, holder: str) -> None:
         # Once for each key: every token signed with it comes by here.
