@@ -166,6 +166,8 @@ def registry_of(settings: Settings, keys: UpstreamKeys) -> Registry:
                 resources=agent.resources,
                 may_delegate_to=agent.may_delegate_to,
                 fronts=agent.fronts,
+                serves=agent.serves,
+                downstream_resources=agent.downstream_resources,
                 default_resource=agent.default_resource,
                 max_lifetime_s=agent.max_lifetime_s,
                 max_depth=agent.max_depth,

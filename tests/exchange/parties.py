@@ -35,6 +35,8 @@ def agent(name: str, scopes: str, *delegatees: str, **members: Any) -> Agent:  #
         resources=frozenset({CRM, FILES}),
         may_delegate_to=frozenset(delegatees),
         fronts=frozenset(),
+        serves=frozenset(),
+        downstream_resources=frozenset(),
         default_resource=None,
         max_lifetime_s=None,
         max_depth=None,

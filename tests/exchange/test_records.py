@@ -38,6 +38,7 @@ async def test_a_start_is_recorded_with_what_it_was_decided_on(world: World) -> 
         "authorization_details": None,
         "requested_actor": None,
         "requested_lifetime_s": 600,
+        "requested_max_depth": None,
         "issued_token_type": ACCESS_TOKEN_TYPE,
     }
     subject: Any = record.inputs["subject"]

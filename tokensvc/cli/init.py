@@ -89,6 +89,8 @@ may_delegate_to = ["researcher"]
 fronts = []                      # clients that obtain the user's token for this agent alone, such as a chat UI
 # max_lifetime_s = 3600          # of a delegation to this agent
 # max_depth = 3
+# serves = ["https://api.example"]                  # it is the server there, and calls further with what it is shown:
+# downstream_resources = ["https://mail.example"]   # here, while that token lives
 # enabled = false                # bars the agent
 
 [[agent]]

@@ -19,6 +19,8 @@ __all__ = ["Agent", "AuthMethod", "IssuerKeys", "Party", "Registry", "Resource",
 class Agent:
     """A client that may use the token endpoint: what it may hold, and to whom it may delegate.
 
+    `serves` are the resources that it is the server of: what was presented there it may exchange for itself, to go on
+    at its `downstream_resources`.
     `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`.
@@ -31,6 +33,8 @@ class Agent:
     resources: frozenset[str]
     may_delegate_to: frozenset[str]
     fronts: frozenset[str]
+    serves: frozenset[str]
+    downstream_resources: frozenset[str]
     default_resource: str | None
     max_lifetime_s: int | None
     max_depth: int | None

@@ -48,6 +48,7 @@ def describe_request(request: ExchangeRequest) -> dict[str, JsonValue]:
         else _safe(request.authorization_details),
         "requested_actor": None if request.requested_actor is None else _safe(request.requested_actor),
         "requested_lifetime_s": request.requested_lifetime_s,
+        "requested_max_depth": request.requested_max_depth,
         "issued_token_type": request.issued_token_type,
     }
 

@@ -20,13 +20,13 @@ from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.grant import (
-    Asker,
     Proposal,
     propose_from_token,
     propose_start,
     require_actor,
     require_actor_of_start,
 )
+from tokensvc.exchange.hop import Asker
 from tokensvc.exchange.issue import Product, build_token
 from tokensvc.exchange.parties import Agent, Party, Registry, Terms
 from tokensvc.exchange.record import describe_request, describe_subject, record_granted, record_refused

@@ -106,7 +106,8 @@ def _registered_resources(settings: Settings) -> Iterator[Conflict]:
         (f"identity_provider[{index}].ceiling.resources", provider.ceiling.resources)
         for index, provider in enumerate(settings.identity_providers)
     ]
-    places += [(f"agent[{index}].resources", agent.resources) for index, agent in enumerate(settings.agents)]
+    for index, agent in enumerate(settings.agents):
+        places += [(f"agent[{index}].resources", agent.resources), (f"agent[{index}].serves", agent.serves)]
     for key, resources in places:
         for resource in sorted(resources - known):
             yield Conflict(
@@ -124,6 +125,29 @@ def _default_resources(settings: Settings) -> Iterator[Conflict]:
                 problem="is not among the agent's resources",
                 remedy=nearest(agent.default_resource, agent.resources, f"Add it to agent[{index}].resources."),
             )
+
+
+def _servers(settings: Settings) -> Iterator[Conflict]:
+    """A server goes on at resources that it may use at all, and has something to go on from."""
+    for index, agent in enumerate(settings.agents):
+        for resource in sorted(agent.downstream_resources - agent.resources):
+            yield Conflict(
+                key=f"agent[{index}].downstream_resources",
+                problem=f"{resource} is not among the agent's resources",
+                remedy=nearest(resource, agent.resources, f"Add it to agent[{index}].resources."),
+            )
+        for name, other in (("serves", "downstream_resources"), ("downstream_resources", "serves")):
+            if getattr(agent, name) and not getattr(agent, other):
+                yield Conflict(
+                    key=f"agent[{index}].{name}",
+                    problem=f"means nothing without {other}",
+                    remedy=f"Say in agent[{index}].{other} "
+                    + (
+                        "where it goes on, or remove it."
+                        if name == "serves"
+                        else "what it is the server of, or remove it."
+                    ),
+                )
 
 
 def _delegatees(settings: Settings) -> Iterator[Conflict]:
@@ -164,6 +188,7 @@ _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
     _registered_scopes,
     _registered_resources,
     _default_resources,
+    _servers,
     _delegatees,
     _fronts,
 )

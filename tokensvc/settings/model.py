@@ -35,6 +35,7 @@ from tokensvc.settings.values import (
     Names,
     Networks,
     ResourceNames,
+    Resources,
     ResourceUri,
     ScopeMap,
     Scopes,
@@ -197,8 +198,9 @@ class Agent:
     """An agent: a client of the token endpoint and an actor in chains.
 
     `fronts` are the upstream clients that obtain users' tokens for this agent alone. `upstream_client_ids`: what the
-    agent itself is called at an identity provider, by `iss`; elsewhere it is called by its `id`. `enabled = false` bars
-    it.
+    agent itself is called at an identity provider, by `iss`; elsewhere it is called by its `id`.
+    `serves`: the resources that it is the server of; what is presented there it may exchange, to go on at its
+    `downstream_resources`. `enabled = false` bars it.
     """
 
     id: Name
@@ -209,6 +211,8 @@ class Agent:
     may_delegate_to: Names = frozenset()
     fronts: Names = frozenset()
     upstream_client_ids: ClientIds = ()
+    serves: Resources = frozenset()
+    downstream_resources: Resources = frozenset()
     default_resource: ResourceUri | None = None
     max_lifetime_s: Lifetime | None = None
     max_depth: Depth | None = None

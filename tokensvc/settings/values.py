@@ -37,6 +37,7 @@ __all__ = [
     "Networks",
     "ResourceNames",
     "ResourceUri",
+    "Resources",
     "ScopeMap",
     "Scopes",
     "SecretHashes",
@@ -297,6 +298,7 @@ Depth = Annotated[StrictInt, Field(ge=1, le=HARD_MAX_DEPTH)]
 Names = Annotated[frozenset[Name], entries(at_most=MAX_ITEMS)]
 ResourceNames = Annotated[frozenset[Annotated[str, AfterValidator(_require_resource_name)]], entries(at_most=MAX_ITEMS)]
 SomeNames = Annotated[frozenset[Name], entries(at_least=1, at_most=MAX_ITEMS)]
+Resources = Annotated[frozenset[ResourceUri], entries(at_most=MAX_ITEMS)]
 SomeResources = Annotated[frozenset[ResourceUri], entries(at_least=1, at_most=MAX_ITEMS)]
 ScopeToken = Annotated[str, AfterValidator(_require_scope_token)]
 Scopes = Annotated[frozenset[ScopeToken], entries(at_most=MAX_SCOPES)]
