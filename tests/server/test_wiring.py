@@ -25,8 +25,12 @@ def settings(tmp_path: Path) -> Settings:
     configured["agent"][0] |= {"max_lifetime_s": 60, "max_depth": 2, "fronts": ["chat-ui"]}
     configured["limits"] = {"depth": 4, "token_lifetime_s": 100, "root_lifetime_s": 1000, "leeway_s": 5}
     configured["limits"]["token_bytes"] = 7000
-    configured["identity_provider"][0] |= {"typ": ["application/AT+JWT", "JWT"], "subject_prefix": "corp:"}
-    configured["identity_provider"][0] |= {"session_lifetime_s": 500}
+    configured["agent"][0]["upstream_client_ids"] = {IDP: "0oa1"}
+    configured["identity_provider"][0] |= {"typ": ["application/AT+JWT", "JWT", "none"], "subject_prefix": "corp:"}
+    configured["identity_provider"][0] |= {"session_lifetime_s": 500, "max_token_lifetime_s": 600}
+    configured["identity_provider"][0] |= {"id_tokens": True, "id_token_scopes": ["crm.read"]}
+    configured["identity_provider"][0] |= {"client_claims": ["azp", "cid"], "required_claims": {"tid": "t"}}
+    configured["identity_provider"][0] |= {"scope_claim": "a.b", "scope_map": {"boss": ["crm.read", "crm.write"]}}
     return make_world(tmp_path, configured).settings
 
 
@@ -49,11 +53,20 @@ async def test_the_registry_is_everybody_configured(settings: Settings) -> None:
     assert planner.secret_sha256 == (sha256("planner-secret-" + "x" * 32),)
     assert (api.client_id, registry.resource_named("crm")) == ("crm-api", api)
     provider = registry.issuers[IDP]
-    assert provider.typ == {"at+jwt", "jwt"}
+    assert provider.typ == {"at+jwt", "jwt", ""}
     assert provider.algorithms == {"ES256"}
     assert (provider.subject_prefix, provider.session_lifetime_s) == ("corp:", 500)
     assert provider.ceiling_resources == {API}
     assert provider.ceiling_max_depth == 5
+    assert provider.audience == {"tokensvc"}
+    assert provider.id_tokens
+    assert provider.id_token_scope == {"crm.read"}
+    assert provider.client_claims == {"azp", "cid"}
+    assert provider.scope_claim == ("a", "b")
+    assert provider.scope_map == {"boss": {"crm.read", "crm.write"}}
+    assert provider.required_claims == ((("tid",), ("t",)),)
+    assert provider.max_token_lifetime_s == 600
+    assert planner.client_ids_at(IDP) == {"chat-ui", "0oa1"}
     key = await provider.keys.find("idp")
     assert key is not None
     assert key.thumbprint == ec_key("idp").public.thumbprint
