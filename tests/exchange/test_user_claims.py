@@ -182,9 +182,12 @@ async def test_the_client_stands_in_the_claims_that_are_configured(claims: Membe
 async def test_a_token_that_a_client_got_for_itself_has_no_user() -> None:
     world = await world_with(subject_prefix="idp|")
 
-    for claims in ({"sub": "planner"}, {"sub": "web", "azp": "web", "client_id": None}):
+    own: list[Members] = [{"sub": "planner"}, {"sub": "web", "azp": "web", "client_id": None}]
+    for claims in (*own, {"gty": "client-credentials"}, {"idtyp": "app"}):
         assert await world.verdict("planner", world.starting(world.user_token(**claims))) == REFUSED
-    assert await world.verdict("planner", world.starting(world.user_token(sub="web"))) is None
+    others: list[Members] = [{"sub": "web"}, {"gty": "password"}, {"idtyp": "user"}]
+    for claims in others:
+        assert await world.verdict("planner", world.starting(world.user_token(**claims))) is None
 
 
 @pytest.mark.parametrize(("lifetime_s", "starts"), [(600, True), (601, False)])

@@ -22,7 +22,7 @@ CONFIGURED: Final = frozenset(
     names(
         "iss sub aud iat exp nbf azp client_id may_act ext tid authorization_details cnf act grant_chain grant_profile"
     )
-    + names("typ token_use at_hash c_hash s_hash events")
+    + names("typ token_use gty idtyp at_hash c_hash s_hash events")
 )
 # What tokens of others really carry, and what an attacker would hope for.
 TEMPTING: Final = st.sampled_from(

@@ -49,6 +49,8 @@ _NO_ID_TOKEN: Final = ("events",)
 _KIND_CLAIMS: Final = ("typ", "token_use")
 _SAYS_ACCESS_TOKEN: Final = frozenset({"bearer", "dpop", "access", "jwt", "at+jwt"})
 _SAYS_ID_TOKEN: Final = frozenset({"id", "jwt"})
+# What Auth0 and Entra ID say of a token that a client got for itself.
+_SAYS_NO_USER: Final = {"gty": "client-credentials", "idtyp": "app"}
 # A token with one of these was made by a token service: to start from it would drop the actors before.
 _DELEGATED: Final = ("act", "grant_chain", "grant_profile")
 
@@ -150,7 +152,9 @@ def _parse_user(
     require_claims(payload, issuer)
     sub = parse_text(payload.get("sub"), "sub")
     # RFC 9068 s2.2: a client that asked for itself is its own subject.
-    if any(payload.get(name) == sub for name in issuer.client_claims):
+    if any(payload.get(name) == sub for name in issuer.client_claims) or any(
+        payload.get(name) == kind for name, kind in _SAYS_NO_USER.items()
+    ):
         raise Malformed("the token is a client's own: it has no user")
     return UserToken(
         issuer=issuer,
