@@ -179,6 +179,7 @@ async def test_the_client_stands_in_the_claims_that_are_configured(claims: Membe
     assert verdict == (None if starts else REFUSED)
 
 
+@pytest.mark.requirement("RFC9068-OWN-SUBJECT")
 async def test_a_token_that_a_client_got_for_itself_has_no_user() -> None:
     world = await world_with(subject_prefix="idp|")
 

@@ -35,6 +35,7 @@ async def verdict(world: World, token: str, token_type: str) -> object:
     return await world.verdict("planner", world.starting(token, subject_token_type=token_type))
 
 
+@pytest.mark.requirement("JWT-BCP-EXCLUSIVE")
 @pytest.mark.parametrize("id_typ", ["jwt", ""])
 @pytest.mark.parametrize("access_typ", ["at+jwt", "jwt", ""])
 async def test_each_kind_starts_as_what_it_is_and_never_as_the_other(access_typ: str, id_typ: str) -> None:
@@ -83,6 +84,7 @@ async def test_access_tokens_are_refused_where_no_audience_is_configured() -> No
     assert await verdict(world, id_token(world), ID_TOKEN_TYPE) is None
 
 
+@pytest.mark.requirement("OIDC-ID-TOKEN-AUD")
 @pytest.mark.parametrize(
     ("claims", "starts"),
     [

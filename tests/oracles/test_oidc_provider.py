@@ -206,6 +206,7 @@ def test_its_two_kinds_of_tokens_differ_as_the_settings_expect(tokens: Mapping[s
         assert claims_of(tokens[member])["aud"] == aud
 
 
+@pytest.mark.requirement("JWT-BCP-EXCLUSIVE")
 @pytest.mark.parametrize(
     ("member", "token_type"),
     [("access_token", ID_TOKEN_TYPE), ("id_token", ACCESS_TOKEN_TYPE), ("id_token", JWT_TYPE)],
