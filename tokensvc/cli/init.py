@@ -62,10 +62,11 @@ token_bytes = 8000               # the size of an issued token, 16384 at most
 
 # The identity provider whose users may delegate.
 # This one is a STAND-IN FOR DEVELOPMENT: its private key lies in {idp_private}, so whoever reads that file
-# is every user. Put your own provider's values here, its JWK set into a file, and delete {idp_private}.
+# is every user. Put your own provider's values here, discovery = true in place of jwks_file, and delete {idp_private}.
+# docs/identity-providers.md has the settings for Keycloak, Entra ID, Okta, Auth0, Google and Cognito.
 [[identity_provider]]
 iss = "https://idp.invalid"
-jwks_file = "{idp_public}"
+jwks_file = "{idp_public}"       # or jwks_url = "https://...", or discovery = true
 audience = ["tokensvc"]          # what its tokens for this service carry in aud
 typ = ["at+jwt"]                 # RFC 9068; some providers write JWT
 algorithms = ["RS256"]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -51,8 +51,9 @@ def make_app(
     store: Store,
     signer: Signer,
     telemetry: Telemetry,
+    while_running: AbstractAsyncContextManager[object] | None = None,
 ) -> Starlette:
-    """The ASGI application. Its lifespan opens `store` and closes it."""
+    """The ASGI application. Its lifespan opens `store` and closes it, and has `while_running` entered."""
     door = Door(authenticator, registry, telemetry)
     path = issuer_path(terms.issuer)
     well_known = metadata_endpoint(render_metadata(terms, registry))
@@ -73,7 +74,8 @@ def make_app(
         await store.open()
         telemetry.started(issuer=terms.issuer, configuration=terms.configuration, signing_kid=signing_kid)
         try:
-            yield
+            async with while_running or nullcontext():
+                yield
         finally:
             await store.close()
             telemetry.stopped()

@@ -37,8 +37,8 @@ def require_own_keys(
 ) -> None:
     """Whoever holds a key under two names speaks for both. Raises: ConfigurationError.
 
-    `upstream` are the keys of the identity providers by their `iss`, `agents` those of agents by their id, `own` those
-    of this service.
+    `upstream` are the keys of identity providers that are in files, by `iss`; `agents` those of agents, by id; `own`
+    those of this service.
     """
     thumbprints = {key.thumbprint for key in own}
     issuers = thumbprints | {key.thumbprint for keys in upstream.values() for key in keys}
@@ -51,7 +51,7 @@ def require_own_keys(
                 remedy=f"Save the public keys of {agent.id} there, as a JWK set.",
             )
     for provider in settings.identity_providers:
-        if any(key.thumbprint in thumbprints for key in upstream[provider.iss]):
+        if any(key.thumbprint in thumbprints for key in upstream.get(provider.iss, ())):
             raise ConfigurationError(
                 "the key set of the identity provider holds a signing key of this token service",
                 file=str(provider.jwks_file),
