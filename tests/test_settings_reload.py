@@ -5,9 +5,17 @@ from typing import Any
 
 import pytest
 
-from tests.settings_file import ABSENT, Place, change, valid_values, write_settings
+from tests.settings_file import ABSENT, API, Place, change, valid_values, write_settings
 from tokensvc.settings import Settings, load_settings
 from tokensvc.settings.reload import examine_change
+
+OTHER = {
+    "iss": "https://other.example",
+    "jwks_url": "https://other.example/jwks",
+    "audience": ["tokensvc"],
+    "subject_prefix": "b:",
+    "ceiling": {"resources": [API]},
+}
 
 
 @pytest.fixture
@@ -47,6 +55,7 @@ def test_who_may_do_what_can_change(tmp_path: Path, current: Settings, place: Pl
         (("server", "port"), 1),
         (("keys", "dir"), "elsewhere"),
         (("keys", "algorithm"), "RS256"),
+        (("limits", "leeway_s"), 60),
     ],
 )
 def test_what_is_opened_at_the_start_cannot(tmp_path: Path, current: Settings, place: Place, value: object) -> None:
@@ -71,3 +80,13 @@ def test_a_file_that_does_not_load_says_why(tmp_path: Path, current: Settings) -
 def test_the_environment_counts_as_at_the_start(tmp_path: Path, current: Settings) -> None:
     assert found(tmp_path, current, valid_values(), TOKENSVC_SERVER__PORT="1") == ["server.port"]
     assert found(tmp_path, current, valid_values(), TOKENSVC_SERVER__PORT=str(current.server.port)) == current
+
+
+def test_an_identity_provider_may_go_or_be_disabled_and_not_be_added(tmp_path: Path, current: Settings) -> None:
+    first = valid_values()["identity_provider"][0]
+    two = {**valid_values(), "identity_provider": [{**first, "subject_prefix": "a:"}, OTHER]}
+    both = load_settings(write_settings(tmp_path, two), {})
+
+    assert found(tmp_path, current, two) == ["identity_provider[1].iss"]
+    assert isinstance(found(tmp_path, both, valid_values()), Settings)
+    assert isinstance(found(tmp_path, both, change(two, ("identity_provider", 1, "enabled"), value=False)), Settings)

@@ -22,6 +22,7 @@ from tokensvc import wiring
 from tokensvc.cli import make_app
 from tokensvc.cli import serving as serving_module
 from tokensvc.core.keyset import Algorithm
+from tokensvc.server.listen import TAKEN_OVER
 from tokensvc.settings import Settings
 from tokensvc.signing.keyfiles import generate_key
 from tokensvc.storage.memory import MemoryStore
@@ -34,7 +35,7 @@ LOCAL = {"issuer": "http://127.0.0.1:8700", "store": {"url": "memory:"}}
 
 @pytest.fixture(autouse=True)
 def _loggers_given_back() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("uvicorn", "asyncio")]
+    loggers = [logging.getLogger(name) for name in TAKEN_OVER]
     before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
     yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):

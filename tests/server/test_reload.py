@@ -109,29 +109,55 @@ async def test_a_bad_file_changes_nothing(tmp_path: Path, bad: dict[str, Any]) -
     assert [event["key"] for event in world.events() if event["event"] == "configuration_refused"] == [*bad]
 
 
-async def test_what_runs_beside_a_configuration_begins_before_it_counts_and_ends_after() -> None:
+def configured(name: str, said: list[str], *, runs: bool = True) -> Configured:
+    """A configuration of that name, which says when what runs beside it begins and ends."""
+
+    @asynccontextmanager
+    async def run() -> AsyncIterator[None]:
+        said.append(f"{name} begins")
+        yield
+        said.append(f"{name} ends")
+
+    stand_in: Any = name
+    return Configured(
+        terms=stand_in,
+        token=stand_in,
+        introspect=stand_in,
+        revoke=stand_in,
+        operate=stand_in,
+        metadata=stand_in,
+        while_running=run() if runs else None,
+    )
+
+
+async def test_what_runs_beside_a_configuration_ends_after_its_last_request() -> None:
     said: list[str] = []
-
-    def configured(name: str) -> Configured:
-        @asynccontextmanager
-        async def run() -> AsyncIterator[None]:
-            said.append(f"{name} begins under {current.value.token}")
-            yield
-            said.append(f"{name} ends under {current.value.token}")
-
-        endpoint: Any = name
-        return Configured(
-            terms=endpoint,
-            token=endpoint,
-            introspect=endpoint,
-            revoke=endpoint,
-            metadata=endpoint,
-            while_running=run(),
-        )
-
-    current = Current(configured("a"))
-    await current.replace(configured("b"))
-    assert said == []
+    current = Current(configured("a", said))
     async with current.running():
-        await current.replace(configured("c"))
-    assert said == ["b begins under b", "c begins under b", "b ends under c", "c ends under c"]
+        with current.taken() as taken:
+            await current.replace(configured("b", said))
+            await current.replace(configured("c", said, runs=False))
+            await asyncio.sleep(0)
+            said.append(f"{taken.token} answers, {current.value.token} follows")
+
+    assert said.index("a begins") < said.index("b begins") < said.index("a answers, c follows") < said.index("a ends")
+    assert sorted(said) == ["a answers, c follows", "a begins", "a ends", "b begins", "b ends"]
+
+
+async def test_what_both_have_goes_on() -> None:
+    said: list[str] = []
+    first = configured("a", said)
+    current = Current(first)
+    async with current.running():
+        await current.replace(replace(configured("b", said, runs=False), while_running=first.while_running))
+        assert said == ["a begins"]
+    assert said == ["a begins", "a ends"]
+
+
+async def test_before_it_runs_nothing_is_begun_that_is_replaced() -> None:
+    said: list[str] = []
+    current = Current(configured("a", said))
+    await current.replace(configured("b", said))
+    async with current.running():
+        pass
+    assert said == ["b begins", "b ends"]

@@ -163,12 +163,13 @@ def _bind(host: str, port: int, config: Path) -> "socket.socket":
 def _announce(settings: "Settings", listener: "socket.socket", *, workers: int = 1) -> None:
     """Where to find the service, and what to try first."""
     from tokensvc.server.routes import metadata_paths
+    from tokensvc.settings.values import MEMORY
 
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     say("listening on", address)
     say("issuer", settings.issuer)
-    say("store", settings.store.url if settings.store.sqlite_path else "in memory: all is forgotten when this ends")
+    say("store", "in memory: all is forgotten when this ends" if settings.store.url == MEMORY else settings.store.shown)
     if workers > 1:
         say("workers", str(workers))
     say("to stop", "Ctrl-C")

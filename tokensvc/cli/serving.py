@@ -34,6 +34,7 @@ class Told:
     is_worker: bool = False
     stop: bool = False
     reload: bool = False
+    when_stop: Callable[[], object] | None = None
     when_reload: Callable[[], object] | None = None
     _before: dict[int, object] = field(default_factory=dict)
     _had_terminal: bool = field(default_factory=has_terminal)
@@ -58,13 +59,13 @@ class Told:
             self.reload = True
             if self.when_reload is not None:
                 self.when_reload()
-        elif self.is_worker:
-            self.stop = self.stop or number == signal.SIGTERM
-        elif self.stop:
+        elif self.stop and not self.is_worker:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        else:
+        elif number == signal.SIGTERM or not self.is_worker:
             self.stop = True
+            if self.when_stop is not None:
+                self.when_stop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,8 @@ class Process:
 
     async def _serve(self, when_ready: Callable[[], None], parent: int | None) -> None:
         # The application opens the store as well, which changes nothing by then. Here a failure can be told as it is.
+        # Until uvicorn listens for signals itself, what comes is for us.
+        self.told.when_stop = self._stop
         await self.store.open()
         if self.told.stop:
             await self.store.close()
@@ -123,10 +126,13 @@ class Process:
             with suppress(asyncio.CancelledError):
                 await reloading
 
+    def _stop(self) -> None:
+        self.server.should_exit = True
+
     def _part(self, parent: int) -> None:
         asyncio.get_running_loop().remove_reader(parent)
         self.telemetry.parent_gone()
-        self.server.should_exit = True
+        self._stop()
 
     async def _reload_when_told(self) -> None:
         wanted, loop = asyncio.Event(), asyncio.get_running_loop()

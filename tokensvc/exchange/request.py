@@ -11,6 +11,7 @@ from tokensvc.errors import OAuthError, OAuthRefused, Reason
 __all__ = [
     "ACCESS_TOKEN_TYPE",
     "GRANT_TYPE",
+    "ID_TOKEN_TYPE",
     "JWT_TYPE",
     "ExchangeRequest",
     "Form",
@@ -21,18 +22,14 @@ __all__ = [
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"
 JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
+ID_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:id_token"
 
 Form = Mapping[str, tuple[str, ...]]
 """A form's parameters in order of arrival, those with an empty value left out (RFC 6749 s3.2)."""
 
 _REPEATABLE: Final = frozenset({"resource", "audience"})
-# Parameters of ours or of RFC 8693 that mean something which is not built: ignoring one would change what the
-# asker believes it got.
-_UNSUPPORTED: Final = (
-    "actor_token",
-    "actor_token_type",
-    "delegation_grant",
-)
+# Parameters of ours that mean something which is not built: ignoring one would change what the asker believes it got.
+_UNSUPPORTED: Final = ("delegation_grant",)
 _TOKEN_TYPES: Final = frozenset({ACCESS_TOKEN_TYPE, JWT_TYPE})
 _DEPTHS: Final = frozenset(map(str, range(1, HARD_MAX_DEPTH + 1)))
 # Seconds in decimal, no sign, no leading zero; the longest delegation is far below a million seconds.
@@ -49,9 +46,11 @@ class ExchangeRequest:
     """
 
     subject_token: str = field(repr=False)
+    subject_token_type: str
     issued_token_type: str
     resource: tuple[str, ...]
     audience: tuple[str, ...]
+    actor_token: str | None = field(repr=False)
     scope: str | None
     authorization_details: str | None
     requested_actor: str | None
@@ -78,14 +77,19 @@ def parse_exchange_request(form: Form) -> ExchangeRequest:
         if name in form:
             raise _invalid(Reason.PARAMETER_UNSUPPORTED, f"the parameter {name} is not supported")
     subject_token = _required(form, "subject_token")
-    _require_token_type(_required(form, "subject_token_type"), "subject_token_type")
+    subject_token_type = _required(form, "subject_token_type")
+    # A user's token of an identity provider may be an ID token.
+    if subject_token_type != ID_TOKEN_TYPE:
+        _require_token_type(subject_token_type, "subject_token_type")
     issued_token_type = _optional(form, "requested_token_type") or ACCESS_TOKEN_TYPE
     _require_token_type(issued_token_type, "requested_token_type")
     return ExchangeRequest(
         subject_token=subject_token,
+        subject_token_type=subject_token_type,
         issued_token_type=issued_token_type,
         resource=form.get("resource", ()),
         audience=form.get("audience", ()),
+        actor_token=_parse_actor_token(form),
         scope=_optional(form, "scope"),
         authorization_details=_optional(form, "authorization_details"),
         requested_actor=_optional(form, "requested_actor"),
@@ -111,6 +115,17 @@ def _require_token_type(value: str, name: str) -> None:
         raise _invalid(
             Reason.PARAMETER_UNSUPPORTED, f"{name} is {ACCESS_TOKEN_TYPE} or {JWT_TYPE}; no other type is supported"
         )
+
+
+def _parse_actor_token(form: Form) -> str | None:
+    """Both of its parameters or none (RFC 8693 s2.1); what an agent says of itself is a JWT and no access token."""
+    actor_token, kind = _optional(form, "actor_token"), _optional(form, "actor_token_type")
+    if (actor_token is None) != (kind is None):
+        missing = "actor_token" if actor_token is None else "actor_token_type"
+        raise _invalid(Reason.PARAMETER_MISSING, f"the parameter {missing} is required beside the other")
+    if kind not in {None, JWT_TYPE}:
+        raise _invalid(Reason.PARAMETER_UNSUPPORTED, f"actor_token_type is {JWT_TYPE}; no other type is supported")
+    return actor_token
 
 
 def _parse_lifetime(text: str | None) -> int | None:

@@ -4,10 +4,12 @@ What follows from the configuration is one immutable value, `Configured`. A requ
 answered by it to its end, whatever the next requests are answered by.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,7 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
+from tokensvc.exchange.operate import OperatorService
 from tokensvc.exchange.parties import Registry, Terms
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
@@ -26,56 +30,98 @@ from tokensvc.server.health import liveness_endpoint, readiness_endpoint
 from tokensvc.server.introspect import introspection_endpoint
 from tokensvc.server.jwks import jwks_endpoint
 from tokensvc.server.metadata import metadata_endpoint, render_metadata
+from tokensvc.server.operator import operator_revocations_endpoint
 from tokensvc.server.revoke import revocation_endpoint
-from tokensvc.server.routes import INTROSPECT, JWKS, REVOKE, TOKEN, Endpoint, issuer_path, metadata_paths
+from tokensvc.server.routes import (
+    INTROSPECT,
+    JWKS,
+    OPERATOR_REVOCATIONS,
+    REVOKE,
+    TOKEN,
+    Endpoint,
+    issuer_path,
+    metadata_paths,
+)
 from tokensvc.server.token import token_endpoint
 from tokensvc.telemetry import Telemetry
 
 __all__ = ["Configured", "Current", "configure", "make_app"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Configured:
     """The service as one configuration has it: its terms, and the endpoints that follow from them.
 
-    `while_running` is entered before the first request is answered by this, and left once another one has followed.
+    `while_running` is entered before the first request is answered by this, and left after the last one, unless what
+    follows has the same.
     """
 
     terms: Terms
     token: Endpoint
     introspect: Endpoint
     revoke: Endpoint
+    operate: Endpoint
     metadata: Endpoint
-    while_running: AbstractAsyncContextManager[object] = field(default_factory=nullcontext)
+    while_running: AbstractAsyncContextManager[object] | None = None
 
 
 class Current:
     """The `Configured` that requests are answered by now."""
 
-    __slots__ = ("_is_running", "value")
+    __slots__ = ("_ending", "_in_flight", "_is_running", "_less", "value")
 
     def __init__(self, value: Configured) -> None:
         self.value = value
         self._is_running = False
+        self._in_flight: Counter[Configured] = Counter()
+        self._less = asyncio.Event()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def taken(self) -> Iterator[Configured]:
+        """What a request is answered by, from its first to its last step."""
+        taken = self.value
+        self._in_flight[taken] += 1
+        try:
+            yield taken
+        finally:
+            self._in_flight[taken] -= 1
+            if not self._in_flight[taken]:
+                del self._in_flight[taken]
+            self._less.set()
 
     async def replace(self, following: Configured) -> None:
         """From here on requests are answered by `following`. One call at a time."""
-        if self._is_running:
+        former = self.value
+        is_other = self._is_running and following.while_running is not former.while_running
+        if is_other and following.while_running is not None:
             await following.while_running.__aenter__()
-        former, self.value = self.value, following
-        if self._is_running:
-            await former.while_running.__aexit__(None, None, None)
+        self.value = following
+        if is_other and former.while_running is not None:
+            ending = asyncio.create_task(self._end(former, former.while_running))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Has `while_running` of the one that counts entered."""
-        await self.value.while_running.__aenter__()
+        """Has `while_running` of the one that counts entered; at its end no request is in flight."""
+        if self.value.while_running is not None:
+            await self.value.while_running.__aenter__()
         self._is_running = True
         try:
             yield
         finally:
             self._is_running = False
-            await self.value.while_running.__aexit__(None, None, None)
+            if self._ending:
+                await asyncio.wait(self._ending)
+            if self.value.while_running is not None:
+                await self.value.while_running.__aexit__(None, None, None)
+
+    async def _end(self, former: Configured, while_running: AbstractAsyncContextManager[object]) -> None:
+        while self._in_flight[former]:
+            self._less.clear()
+            await self._less.wait()
+        await while_running.__aexit__(None, None, None)
 
 
 def configure(
@@ -83,18 +129,23 @@ def configure(
     exchange: ExchangeService,
     introspection: IntrospectionService,
     revocation: RevocationService,
+    operation: OperatorService,
+    authenticator: ClientAuthenticator,
     registry: Registry,
     terms: Terms,
     telemetry: Telemetry,
+    while_running: AbstractAsyncContextManager[object] | None = None,
 ) -> Configured:
     """The endpoints over these services."""
-    door = Door(registry, telemetry)
+    door = Door(authenticator, registry, telemetry)
     return Configured(
         terms=terms,
         token=token_endpoint(door, exchange),
         introspect=introspection_endpoint(door, introspection),
         revoke=revocation_endpoint(door, revocation),
+        operate=operator_revocations_endpoint(door, operation),
         metadata=metadata_endpoint(render_metadata(terms, registry)),
+        while_running=while_running,
     )
 
 
@@ -106,6 +157,7 @@ def make_app(current: Current, *, store: Store, signer: Signer, telemetry: Telem
         _route("POST", path + TOKEN, _by(current, lambda configured: configured.token)),
         _route("POST", path + INTROSPECT, _by(current, lambda configured: configured.introspect)),
         _route("POST", path + REVOKE, _by(current, lambda configured: configured.revoke)),
+        _route("POST", path + OPERATOR_REVOCATIONS, _by(current, lambda configured: configured.operate)),
         _route("GET", path + JWKS, jwks_endpoint(signer)),
         *(_route("GET", at, _by(current, lambda configured: configured.metadata)) for at in metadata_paths(issuer)),
         _route("GET", "/healthz", liveness_endpoint()),
@@ -140,7 +192,8 @@ def _by(current: Current, choose: Callable[[Configured], Endpoint]) -> Endpoint:
     """The endpoint that counts when a request comes. It is asked for once, so that no request is half old, half new."""
 
     async def endpoint(request: Request) -> Response:
-        return await choose(current.value)(request)
+        with current.taken() as configured:
+            return await choose(configured)(request)
 
     return endpoint
 

@@ -25,11 +25,25 @@ def examine_change(
     found = examine_settings(path, environ)
     if not isinstance(found, Settings):
         return found
-    changed = [key for name in _FIXED for key in _differing(name, getattr(current, name), getattr(found, name))]
     # No values: the URL of a store may hold a password.
-    problem, remedy = "cannot change while the service runs", "Put it back as it was, or restart the service."
-    problems = tuple(ConfigurationError(problem, file=str(path), key=key, remedy=remedy) for key in changed)
+    problems = tuple(
+        ConfigurationError(problem, file=str(path), key=key, remedy="Put it back as it was, or restart the service.")
+        for key, problem in _unchangeable(current, found)
+    )
     return problems or found
+
+
+def _unchangeable(before: Settings, after: Settings) -> Iterator[tuple[str, str]]:
+    for name in _FIXED:
+        for key in _differing(name, getattr(before, name), getattr(after, name)):
+            yield key, "cannot change while the service runs"
+    # The store was told at the start whose tokens die, and of how far ahead, should it ever forget.
+    if before.limits.leeway_s != after.limits.leeway_s:
+        yield "limits.leeway_s", "cannot change while the service runs"
+    known = {provider.iss for provider in before.identity_providers}
+    for index, provider in enumerate(after.identity_providers):
+        if provider.iss not in known:
+            yield f"identity_provider[{index}].iss", "an identity provider cannot be added while the service runs"
 
 
 def _differing(name: str, before: object, after: object) -> Iterator[str]:
