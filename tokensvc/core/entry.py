@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from tokensvc.core.authority import Authority, is_resource
+from tokensvc.core.construct import constructor_of
 from tokensvc.core.details import NO_DETAILS, Details, parse_stated_details, render_details
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import CompactJws, split_compact
@@ -38,6 +39,7 @@ _AUTHORITY: Final = frozenset({"scope", "resources", "max_depth", "iat", "exp", 
 _ROOT: Final = _AUTHORITY | {"iss", "sub"}
 _SIGNED_ROOT: Final = _ROOT | {"aud", "actor", "cnf"}
 _HOP: Final = _AUTHORITY | {"actor", "parent"}
+_BOUND_HOP: Final = _HOP | {"cnf"}
 _SIGNED_HOP: Final = _HOP | {"cnf", "iss", "sub", "aud", "root", "index"}
 # The token around it is bounded already; this keeps the two bounds from having to know each other.
 _MAX_JWS_BYTES: Final = 16_384
@@ -110,6 +112,11 @@ class Hop:
 
 Entry = Root | Hop
 
+# What every token has several of.
+_authority: Final = constructor_of(Authority)
+_hop: Final = constructor_of(Hop)
+_root: Final = constructor_of(Root)
+
 
 def parse_root(value: JsonValue) -> Root:
     """The root that `value` says, plain or signed. Raises: Malformed."""
@@ -123,7 +130,7 @@ def parse_root(value: JsonValue) -> Root:
             actor=parse_text(members["actor"], "the actor of the root"),
             jkt=_parse_cnf(members["cnf"]),
         )
-    return Root(
+    return _root(
         iss=parse_text(members["iss"], "the iss of the root"),
         sub=parse_text(members["sub"], "the sub of the root"),
         jti=parse_jti(members["jti"]),
@@ -137,11 +144,11 @@ def parse_hop(value: JsonValue) -> Hop:
     """The hop that `value` says, plain or signed. Raises: Malformed."""
     members, signed = _open(value)
     if signed is None:
-        _require_members(members, _HOP | ({"cnf"} & members.keys()), "a hop")
+        _require_members(members, _BOUND_HOP if "cnf" in members else _HOP, "a hop")
     else:
         _require_members(members, _SIGNED_HOP, "a signed hop")
     jkt = _parse_cnf(members["cnf"]) if "cnf" in members else None
-    return Hop(
+    return _hop(
         actor=parse_text(members["actor"], "the actor of a hop"),
         jti=parse_jti(members["jti"]),
         parent=parse_jti(members["parent"]),
@@ -169,7 +176,7 @@ def render_hop(hop: Hop) -> dict[str, JsonValue]:
 def _open(value: JsonValue) -> tuple[Mapping[str, JsonValue], Signed | None]:
     if not isinstance(value, dict):
         raise Malformed("an entry of grant_chain is an object")
-    if value.keys() != {"jws"}:
+    if len(value) != 1 or "jws" not in value:
         return value, None
     text = parse_text(value["jws"], "a signed entry")
     jws = split_compact(text, max_bytes=_MAX_JWS_BYTES)
@@ -177,7 +184,7 @@ def _open(value: JsonValue) -> tuple[Mapping[str, JsonValue], Signed | None]:
 
 
 def _require_members(members: Mapping[str, JsonValue], exactly: frozenset[str], what: str) -> None:
-    if members.keys() - {_DETAILS} != exactly:
+    if members.keys() != exactly and members.keys() - {_DETAILS} != exactly:
         raise Malformed(f"{what} has exactly the members of the profile")
 
 
@@ -193,7 +200,7 @@ def _parse_hop_claim(members: Mapping[str, JsonValue], signed: Signed) -> HopCla
 
 
 def _parse_authority(members: Mapping[str, JsonValue], *, bound: bool) -> Authority:
-    return Authority(
+    return _authority(
         scope=parse_scope(parse_text(members["scope"], "the scope of an entry")),
         details=parse_stated_details(members[_DETAILS]) if _DETAILS in members else NO_DETAILS,
         resources=_parse_resources(members["resources"]),
@@ -207,7 +214,9 @@ def _parse_authority(members: Mapping[str, JsonValue], *, bound: bool) -> Author
 def _parse_resources(value: JsonValue) -> frozenset[str]:
     if not isinstance(value, list) or not value:
         raise Malformed("resources is an array that is not empty")
-    return _resource_set(tuple(parse_text(item, "a resource") for item in value))
+    for item in value:
+        parse_text(item, "a resource")
+    return _resource_set(tuple(value))
 
 
 # The same few lists stand in every token of a service; a list is at most a token long and its set immutable.

@@ -89,7 +89,9 @@ def require_grammar(scope: ScopeSet, grammar: ScopeGrammar) -> None:
 
 def scope_covers(parent: ScopeSet, child: ScopeSet, grammar: ScopeGrammar) -> bool:
     """True when every scope of `child` is covered by one of `parent`. Reflexive and transitive."""
-    return child <= parent or not uncovered(parent, child, grammar)
+    if grammar is ScopeGrammar.EXACT or child <= parent:
+        return child <= parent
+    return not uncovered(parent, child, grammar)
 
 
 def uncovered(parent: ScopeSet, child: ScopeSet, grammar: ScopeGrammar) -> ScopeSet:

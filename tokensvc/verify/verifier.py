@@ -17,6 +17,7 @@ from typing import Final
 
 from tokensvc.core.chain import require_aligned, require_hop_attenuated
 from tokensvc.core.claims import AccessTokenClaims, Delegation, parse_claims, parse_delegation
+from tokensvc.core.construct import constructor_of
 from tokensvc.core.entry import Entry, Evidence
 from tokensvc.core.evidence import require_hop_evidence, require_root_evidence
 from tokensvc.core.jsontext import JsonValue, parse_json_object
@@ -34,9 +35,12 @@ from tokensvc.verify.verified import UncheckedStep, VerifiedToken
 __all__ = ["Revocations", "UnsafeHolderProvenUpstream", "unsafe_verify_token_of_any_age", "verify_token"]
 
 Revocations = RevocationView | LifetimeOnly | UnsafeRevocationElsewhere
+# Nothing to look anything up in.
+_NO_VIEW: Final = (LifetimeOnly, UnsafeRevocationElsewhere)
 
 _HEADER_MEMBERS: Final = frozenset({"typ", "alg", "kid"})
 _TYP: Final = frozenset({"at+jwt", "application/at+jwt"})
+_verified_token: Final = constructor_of(VerifiedToken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,9 @@ class _Terms:
     revocations: Revocations
     proof: UnsafeHolderProvenUpstream | None
     check_expiry: bool
+
+
+_terms: Final = constructor_of(_Terms)
 
 
 @dataclass(slots=True)
@@ -84,7 +91,7 @@ def verify_token(
     first check that failed; Unavailable when `keys` or `revocations` cannot answer; TypeError when `now` is no integer
     or `proof` is of another type.
     """
-    terms = _Terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=proof, check_expiry=True)
+    terms = _terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=proof, check_expiry=True)
     return _verify(token, terms, Trace())
 
 
@@ -239,7 +246,7 @@ def _require_within_leaf(claims: AccessTokenClaims, delegation: Delegation) -> N
 def _require_not_revoked(verified: VerifiedToken, terms: _Terms) -> None:
     """Step 14. A view that is too old, or from a clock ahead of ours, cannot clear a token."""
     revocations = terms.revocations
-    if isinstance(revocations, LifetimeOnly | UnsafeRevocationElsewhere):
+    if isinstance(revocations, _NO_VIEW):
         return
     if not -terms.expect.leeway_s <= terms.now - revocations.as_of <= revocations.max_staleness_s:
         raise TokenRefused(Reason.REVOCATION_STALE, "the view of revocations is too old")
@@ -249,14 +256,14 @@ def _require_not_revoked(verified: VerifiedToken, terms: _Terms) -> None:
 
 def _verified(claims: AccessTokenClaims, delegation: Delegation, terms: _Terms) -> VerifiedToken:
     not_performed = set()
-    if isinstance(terms.revocations, LifetimeOnly | UnsafeRevocationElsewhere):
+    if isinstance(terms.revocations, _NO_VIEW):
         not_performed.add(UncheckedStep.REVOCATION)
     if not terms.check_expiry:
         not_performed.add(UncheckedStep.EXPIRY)
     if claims.cnf is not None:
         not_performed.add(UncheckedStep.HOLDER)
     chain = delegation.chain
-    return VerifiedToken(
+    return _verified_token(
         iss=claims.iss,
         sub=claims.sub,
         actors=delegation.act,
@@ -270,6 +277,6 @@ def _verified(claims: AccessTokenClaims, delegation: Delegation, terms: _Terms) 
         cnf=claims.cnf,
         chain=chain,
         root_evidence=Evidence.ISSUER if chain.root.claim is None else Evidence.AUTHORITY,
-        hop_evidence=tuple(Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR for hop in chain.hops),
+        hop_evidence=tuple([Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR for hop in chain.hops]),
         not_performed=frozenset(not_performed),
     )
