@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Final
 
 from tokensvc.core.authority import Order, is_proper, widened
+from tokensvc.core.construct import constructor_of
 from tokensvc.core.entry import Entry, Hop, Root, parse_hop, parse_root, render_hop, render_root
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.members import parse_text
@@ -34,6 +35,7 @@ PROFILE: Final = 1
 # Past some six hops with real scope lists a token no longer fits a request header; nobody may configure more than this.
 HARD_MAX_DEPTH: Final = 10
 _ACT: Final = frozenset({"sub", "act"})
+_revocable: Final = constructor_of(Revocable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +67,14 @@ class GrantChain:
         is the thumbprint in the token's `cnf`, if any.
         """
         root_iat = self.root.authority.iat
-        entries = [Revocable(kind=RevocationKind.ENTRY, id=jti, iat=root_iat) for jti in self.entry_ids]
-        actors = [Revocable(kind=RevocationKind.ACTOR, id=hop.actor, iat=hop.authority.iat) for hop in self.hops]
+        entries = [_revocable(kind=RevocationKind.ENTRY, id=jti, iat=root_iat) for jti in self.entry_ids]
+        actors = [_revocable(kind=RevocationKind.ACTOR, id=hop.actor, iat=hop.authority.iat) for hop in self.hops]
         thumbprints = dict.fromkeys([*(hop.jkt for hop in self.hops), key])
-        keys = [Revocable(kind=RevocationKind.KEY, id=jkt, iat=root_iat) for jkt in thumbprints if jkt]
-        user = Revocable(kind=RevocationKind.USER, id=sub, iat=root_iat)
+        keys = [_revocable(kind=RevocationKind.KEY, id=jkt, iat=root_iat) for jkt in thumbprints if jkt]
+        user = _revocable(kind=RevocationKind.USER, id=sub, iat=root_iat)
         issuers = [
-            Revocable(kind=RevocationKind.ISSUER, id=name, iat=root_iat) for name in dict.fromkeys([iss, self.root.iss])
+            _revocable(kind=RevocationKind.ISSUER, id=name, iat=root_iat)
+            for name in dict.fromkeys([iss, self.root.iss])
         ]
         return (*entries, user, *issuers, *actors, *keys)
 

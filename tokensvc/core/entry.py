@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from tokensvc.core.authority import Authority, is_resource
@@ -41,6 +42,7 @@ _SIGNED_ROOT: Final = _ROOT | {"aud", "actor", "cnf"}
 _HOP: Final = _AUTHORITY | {"actor", "parent"}
 _BOUND_HOP: Final = _HOP | {"cnf"}
 _SIGNED_HOP: Final = _HOP | {"cnf", "iss", "sub", "aud", "root", "index"}
+_SIGNED: Final = frozenset({"jws"})
 # The token around it is bounded already; this keeps the two bounds from having to know each other.
 _MAX_JWS_BYTES: Final = 16_384
 
@@ -61,7 +63,8 @@ class Signed:
     """The JWS of a signed entry, taken apart, nothing proven. `text` is its compact form, kept byte for byte."""
 
     text: str = field(repr=False)
-    jws: CompactJws = field(repr=False)
+    # What follows from the text does not take part in comparing.
+    jws: CompactJws = field(repr=False, compare=False, hash=False)
     header: Mapping[str, JsonValue] = field(repr=False, compare=False, hash=False)
 
 
@@ -120,16 +123,29 @@ _root: Final = constructor_of(Root)
 
 def parse_root(value: JsonValue) -> Root:
     """The root that `value` says, plain or signed. Raises: Malformed."""
-    members, signed = _open(value)
-    _require_members(members, _ROOT if signed is None else _SIGNED_ROOT, "the root")
-    claim = None
-    if signed is not None:
-        claim = RootClaim(
-            signed=signed,
-            aud=parse_text(members["aud"], "the aud of the root"),
-            actor=parse_text(members["actor"], "the actor of the root"),
-            jkt=_parse_cnf(members["cnf"]),
-        )
+    members = _parse_entry(value)
+    if members.keys() == _SIGNED:
+        return _parse_signed_root(parse_text(members["jws"], "a signed root"))
+    _require_members(members, _ROOT, "the root")
+    return _parse_root_members(members, None)
+
+
+# The entries that others signed come back, byte for byte, in every token below them. A text is at most a token long,
+# and only texts in tokens whose own signature verified come here.
+@lru_cache(maxsize=512)
+def _parse_signed_root(text: str) -> Root:
+    members, signed = _open(text)
+    _require_members(members, _SIGNED_ROOT, "a signed root")
+    claim = RootClaim(
+        signed=signed,
+        aud=parse_text(members["aud"], "the aud of the root"),
+        actor=parse_text(members["actor"], "the actor of the root"),
+        jkt=_parse_cnf(members["cnf"]),
+    )
+    return _parse_root_members(members, claim)
+
+
+def _parse_root_members(members: Mapping[str, JsonValue], claim: RootClaim | None) -> Root:
     return _root(
         iss=parse_text(members["iss"], "the iss of the root"),
         sub=parse_text(members["sub"], "the sub of the root"),
@@ -142,11 +158,21 @@ def parse_root(value: JsonValue) -> Root:
 
 def parse_hop(value: JsonValue) -> Hop:
     """The hop that `value` says, plain or signed. Raises: Malformed."""
-    members, signed = _open(value)
-    if signed is None:
-        _require_members(members, _BOUND_HOP if "cnf" in members else _HOP, "a hop")
-    else:
-        _require_members(members, _SIGNED_HOP, "a signed hop")
+    members = _parse_entry(value)
+    if members.keys() == _SIGNED:
+        return _parse_signed_hop(parse_text(members["jws"], "a signed hop"))
+    _require_members(members, _BOUND_HOP if "cnf" in members else _HOP, "a hop")
+    return _parse_hop_members(members, None)
+
+
+@lru_cache(maxsize=512)
+def _parse_signed_hop(text: str) -> Hop:
+    members, signed = _open(text)
+    _require_members(members, _SIGNED_HOP, "a signed hop")
+    return _parse_hop_members(members, _parse_hop_claim(members, signed))
+
+
+def _parse_hop_members(members: Mapping[str, JsonValue], claim: HopClaim | None) -> Hop:
     jkt = _parse_cnf(members["cnf"]) if "cnf" in members else None
     return _hop(
         actor=parse_text(members["actor"], "the actor of a hop"),
@@ -154,7 +180,7 @@ def parse_hop(value: JsonValue) -> Hop:
         parent=parse_jti(members["parent"]),
         jkt=jkt,
         authority=_parse_authority(members, bound=jkt is not None),
-        claim=None if signed is None else _parse_hop_claim(members, signed),
+        claim=claim,
     )
 
 
@@ -173,14 +199,21 @@ def render_hop(hop: Hop) -> dict[str, JsonValue]:
     return {"actor": hop.actor, **_render_authority(hop.authority), **cnf, "jti": hop.jti, "parent": hop.parent}
 
 
-def _open(value: JsonValue) -> tuple[Mapping[str, JsonValue], Signed | None]:
+def _parse_entry(value: JsonValue) -> Mapping[str, JsonValue]:
     if not isinstance(value, dict):
         raise Malformed("an entry of grant_chain is an object")
-    if len(value) != 1 or "jws" not in value:
-        return value, None
-    text = parse_text(value["jws"], "a signed entry")
+    return value
+
+
+def _open(text: str) -> tuple[Mapping[str, JsonValue], Signed]:
     jws = split_compact(text, max_bytes=_MAX_JWS_BYTES)
-    return parse_json_object(jws.payload), Signed(text=text, jws=jws, header=parse_json_object(jws.header))
+    return parse_json_object(jws.payload), Signed(text=text, jws=jws, header=_parse_header(jws.header))
+
+
+# An agent signs all its grants under one header.
+@lru_cache(maxsize=512)
+def _parse_header(header: bytes) -> Mapping[str, JsonValue]:
+    return MappingProxyType(parse_json_object(header))
 
 
 def _require_members(members: Mapping[str, JsonValue], exactly: frozenset[str], what: str) -> None:

@@ -24,6 +24,7 @@ from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import split_compact, verify_signature
 from tokensvc.core.keyset import Algorithm, find_algorithm
 from tokensvc.core.members import parse_text
+from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import require_grammar
 from tokensvc.errors import Malformed, Reason, TokenRefused
 from tokensvc.verify.expectation import Expectation
@@ -108,16 +109,21 @@ def unsafe_verify_token_of_any_age(
 
 def _verify(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
     """The steps. `trace` is told how far they came and what was proven by then."""
+    require_sound(terms)
+    try:
+        return _verify_steps(token, terms, trace)
+    except Malformed as exc:
+        raise TokenRefused(exc.reason, exc.description) from exc
+
+
+def require_sound(terms: _Terms) -> None:
+    """Refuse terms of a type that would switch a check off. Raises: TypeError."""
     if type(terms.now) is not int:
         # A float could be NaN, and no token is ever older than that.
         raise TypeError("now is whole epoch seconds")
     if terms.proof is not None and type(terms.proof) is not UnsafeHolderProvenUpstream:
         # The text of a proof, which looks as if it were checked, must not count as one.
         raise TypeError("proof is None or UnsafeHolderProvenUpstream()")
-    try:
-        return _verify_steps(token, terms, trace)
-    except Malformed as exc:
-        raise TokenRefused(exc.reason, exc.description) from exc
 
 
 def _verify_steps(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
@@ -127,13 +133,12 @@ def _verify_steps(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
     claims = trace.claims = parse_claims(payload)
     require_grammar(claims.scope, expect.order.grammar)
     trace.step = 6
-    _require_current(claims, terms)
+    require_current(claims, terms)
     trace.step = 7
     if claims.aud not in expect.audiences:
         raise TokenRefused(Reason.WRONG_AUDIENCE, "the token is meant for another audience")
     trace.step = 8
-    if claims.cnf is not None and terms.proof is None:
-        raise TokenRefused(Reason.HOLDER_UNPROVEN, "the token is bound to a key, and no proof of it was given")
+    require_holder(claims, terms)
     trace.step = 9
     delegation = trace.delegation = parse_delegation(payload)
     chain = delegation.chain
@@ -157,7 +162,7 @@ def _verify_steps(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
     _require_within_leaf(claims, delegation)
     trace.step = 14
     verified = _verified(claims, delegation, terms)
-    _require_not_revoked(verified, terms)
+    require_not_revoked(verified.revocables(), terms)
     trace.step = 15
     return verified
 
@@ -201,7 +206,7 @@ def _parse_header(header: bytes) -> tuple[Algorithm, str]:
     return algorithm, parse_text(kid, "kid")
 
 
-def _require_current(claims: AccessTokenClaims, terms: _Terms) -> None:
+def require_current(claims: AccessTokenClaims, terms: _Terms) -> None:
     """Step 6, against `now` only; and the lifetime cap, where lifetime is all that ends a token."""
     leeway_s = terms.expect.leeway_s
     if terms.check_expiry and terms.now >= claims.exp + leeway_s:
@@ -211,6 +216,12 @@ def _require_current(claims: AccessTokenClaims, terms: _Terms) -> None:
     revocations = terms.revocations
     if isinstance(revocations, LifetimeOnly) and claims.exp - claims.iat > revocations.max_s:
         raise TokenRefused(Reason.LIFETIME_EXCEEDED, f"the token lives longer than {revocations.max_s} s")
+
+
+def require_holder(claims: AccessTokenClaims, terms: _Terms) -> None:
+    """Step 8."""
+    if claims.cnf is not None and terms.proof is None:
+        raise TokenRefused(Reason.HOLDER_UNPROVEN, "the token is bound to a key, and no proof of it was given")
 
 
 def _require_hops(claims: AccessTokenClaims, delegation: Delegation, expect: Expectation, trace: Trace) -> None:
@@ -243,25 +254,18 @@ def _require_within_leaf(claims: AccessTokenClaims, delegation: Delegation) -> N
         raise TokenRefused(Reason.TOKEN_EXCEEDS_GRANT, "the token is more than, or other than, its last hop grants")
 
 
-def _require_not_revoked(verified: VerifiedToken, terms: _Terms) -> None:
+def require_not_revoked(revocables: tuple[Revocable, ...], terms: _Terms) -> None:
     """Step 14. A view that is too old, or from a clock ahead of ours, cannot clear a token."""
     revocations = terms.revocations
     if isinstance(revocations, _NO_VIEW):
         return
     if not -terms.expect.leeway_s <= terms.now - revocations.as_of <= revocations.max_staleness_s:
         raise TokenRefused(Reason.REVOCATION_STALE, "the view of revocations is too old")
-    if revocations.is_revoked(verified.revocables()):
+    if revocations.is_revoked(revocables):
         raise TokenRefused(Reason.REVOKED, "the token or something above it was revoked")
 
 
 def _verified(claims: AccessTokenClaims, delegation: Delegation, terms: _Terms) -> VerifiedToken:
-    not_performed = set()
-    if isinstance(terms.revocations, _NO_VIEW):
-        not_performed.add(UncheckedStep.REVOCATION)
-    if not terms.check_expiry:
-        not_performed.add(UncheckedStep.EXPIRY)
-    if claims.cnf is not None:
-        not_performed.add(UncheckedStep.HOLDER)
     chain = delegation.chain
     return _verified_token(
         iss=claims.iss,
@@ -278,5 +282,17 @@ def _verified(claims: AccessTokenClaims, delegation: Delegation, terms: _Terms) 
         chain=chain,
         root_evidence=Evidence.ISSUER if chain.root.claim is None else Evidence.AUTHORITY,
         hop_evidence=tuple([Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR for hop in chain.hops]),
-        not_performed=frozenset(not_performed),
+        not_performed=not_performed(claims, terms),
     )
+
+
+def not_performed(claims: AccessTokenClaims, terms: _Terms) -> frozenset[UncheckedStep]:
+    """What was not checked of a token with `claims`, because `terms` say so."""
+    steps = []
+    if isinstance(terms.revocations, _NO_VIEW):
+        steps.append(UncheckedStep.REVOCATION)
+    if not terms.check_expiry:
+        steps.append(UncheckedStep.EXPIRY)
+    if claims.cnf is not None:
+        steps.append(UncheckedStep.HOLDER)
+    return frozenset(steps)
