@@ -119,6 +119,8 @@ Entry = Root | Hop
 _authority: Final = constructor_of(Authority)
 _hop: Final = constructor_of(Hop)
 _root: Final = constructor_of(Root)
+_hop_claim: Final = constructor_of(HopClaim)
+_signed: Final = constructor_of(Signed)
 
 
 def parse_root(value: JsonValue) -> Root:
@@ -207,7 +209,7 @@ def _parse_entry(value: JsonValue) -> Mapping[str, JsonValue]:
 
 def _open(text: str) -> tuple[Mapping[str, JsonValue], Signed]:
     jws = split_compact(text, max_bytes=_MAX_JWS_BYTES)
-    return parse_json_object(jws.payload), Signed(text=text, jws=jws, header=_parse_header(jws.header))
+    return parse_json_object(jws.payload), _signed(text=text, jws=jws, header=_parse_header(jws.header))
 
 
 # An agent signs all its grants under one header.
@@ -222,7 +224,7 @@ def _require_members(members: Mapping[str, JsonValue], exactly: frozenset[str], 
 
 
 def _parse_hop_claim(members: Mapping[str, JsonValue], signed: Signed) -> HopClaim:
-    return HopClaim(
+    return _hop_claim(
         signed=signed,
         iss=parse_text(members["iss"], "the iss of a signed hop"),
         sub=parse_text(members["sub"], "the sub of a signed hop"),

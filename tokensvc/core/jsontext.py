@@ -32,7 +32,8 @@ _MAX_INTEGER: Final = 9_007_199_254_740_991
 _MAX_INTEGER_DIGITS: Final = 16
 # An integer beyond 2^53 - 1 has at least this many digits in a row. Where no row is as long, none needs to be judged.
 _MANY_DIGITS: Final = b"0" * _MAX_INTEGER_DIGITS
-_DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
+# All digits become 0 and all opening brackets {, so that one pass over a text is enough to look for both.
+_SHAPE: Final = bytes.maketrans(b"123456789[", b"000000000{")
 # A double keeps 15 significant decimal digits through text -> double -> text.
 _MAX_SIGNIFICANT_DIGITS: Final = 15
 # 2^-1022: below it a double keeps fewer digits, the closer to zero the fewer, and 1e-323 equals 1.1e-323.
@@ -56,8 +57,10 @@ def parse_json(text: bytes) -> JsonValue:
         decoded = text.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise Malformed("the JSON text is not UTF-8") from exc
-    _require_bounded_nesting(text)
-    decoder = _DECODER if _MANY_DIGITS in text.translate(_DIGITS_TO_ZERO) else _SMALL_INTEGERS_DECODER
+    shape = text.translate(_SHAPE)
+    if shape.count(b"{") > MAX_NESTING:
+        _require_bounded_nesting(text)
+    decoder = _DECODER if _MANY_DIGITS in shape else _SMALL_INTEGERS_DECODER
     stripped = decoded.strip(_WHITESPACE)
     try:
         value: JsonValue
@@ -99,8 +102,6 @@ def require_exact_number(value: float) -> None:
 
 
 def _require_bounded_nesting(text: bytes) -> None:
-    if text.count(b"[") + text.count(b"{") <= MAX_NESTING:
-        return
     depth = 0
     for bracket in _NOT_BRACKETS.sub(b"", text):
         depth += 1 if bracket in b"[{" else -1

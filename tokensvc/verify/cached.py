@@ -40,14 +40,17 @@ __all__ = ["CachedVerifier"]
 # The tokens in use at one resource within a token's lifetime. One takes some 10 KB, the largest possible some 200 KB.
 DEFAULT_MAX_ENTRIES: Final = 1024
 
+_Found = tuple[str, str, PublicKey | None]
+"""An issuer, a `kid`, and what the key source said."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
     """An accepted token: by which terms, with which keys, and what of it is judged again."""
 
     expect: Expectation
-    found: tuple[tuple[str, str, PublicKey | None], ...]
-    """What the key source said, in the order in which it was asked."""
+    token_key: _Found
+    entry_keys: tuple[_Found, ...]
     claims: AccessTokenClaims
     verified: VerifiedToken
     revocables: tuple[Revocable, ...]
@@ -99,9 +102,11 @@ class CachedVerifier:
     def _verify_first(self, token: str, digest: bytes, terms: _Terms) -> VerifiedToken:
         keys, trace = _RecordedKeys(terms.keys), Trace()
         verified = _verify(token, replace(terms, keys=keys), trace)
+        token_key, *entry_keys = keys.found
         known = _Known(
             expect=terms.expect,
-            found=tuple(keys.found),
+            token_key=token_key,
+            entry_keys=tuple(entry_keys),
             # Of an accepted token they are there.
             claims=cast("AccessTokenClaims", trace.claims),
             verified=verified,
@@ -115,22 +120,21 @@ class CachedVerifier:
 
 def _verify_again(known: _Known, terms: _Terms) -> VerifiedToken | None:
     """The token, judged by what can have changed; None when it has to be judged from the beginning."""
-    token_key, *entry_keys = known.found
-    if not _is_still_found(token_key, terms.keys):  # step 4
+    if not _is_still_found(known.token_key, terms.keys):  # step 4
         return None
     require_current(known.claims, terms)  # step 6
     require_holder(known.claims, terms)  # step 8
-    for entry_key in entry_keys:  # step 11
+    for entry_key in known.entry_keys:  # step 11
         if not _is_still_found(entry_key, terms.keys):
             return None
-    require_not_revoked(known.revocables, terms)  # step 14
+    require_not_revoked(lambda: known.revocables, terms)  # step 14
     unchecked = not_performed(known.claims, terms)
     if unchecked == known.verified.not_performed:
         return known.verified
     return replace(known.verified, not_performed=unchecked)
 
 
-def _is_still_found(found: tuple[str, str, PublicKey | None], keys: KeySource) -> bool:
+def _is_still_found(found: _Found, keys: KeySource) -> bool:
     iss, kid, key = found
     # The very object: an equal key that was imported anew costs one more verification, and no thought.
     return keys.find(iss, kid) is key
@@ -143,7 +147,7 @@ class _RecordedKeys:
 
     def __init__(self, keys: KeySource) -> None:
         self._keys = keys
-        self.found: list[tuple[str, str, PublicKey | None]] = []
+        self.found: list[_Found] = []
 
     def find(self, iss: str, kid: str) -> PublicKey | None:
         """The key that the source finds."""

@@ -10,7 +10,7 @@ A valid signature is only step 4: a token that the token service itself signed i
 attenuated. What cannot be checked (the proof that `cnf` demands) is refused, never skipped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -41,6 +41,9 @@ _NO_VIEW: Final = (LifetimeOnly, UnsafeRevocationElsewhere)
 
 _HEADER_MEMBERS: Final = frozenset({"typ", "alg", "kid"})
 _TYP: Final = frozenset({"at+jwt", "application/at+jwt"})
+# Until Python 3.12 a member of an enum costs ten times a global name, and these are needed for every hop.
+_ISSUER: Final = Evidence.ISSUER
+_DELEGATOR: Final = Evidence.DELEGATOR
 _verified_token: Final = constructor_of(VerifiedToken)
 
 
@@ -162,7 +165,7 @@ def _verify_steps(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
     _require_within_leaf(claims, delegation)
     trace.step = 14
     verified = _verified(claims, delegation, terms)
-    require_not_revoked(verified.revocables(), terms)
+    require_not_revoked(verified.revocables, terms)
     trace.step = 15
     return verified
 
@@ -211,7 +214,7 @@ def require_current(claims: AccessTokenClaims, terms: _Terms) -> None:
     leeway_s = terms.expect.leeway_s
     if terms.check_expiry and terms.now >= claims.exp + leeway_s:
         raise TokenRefused(Reason.EXPIRED, "the token has expired")
-    if max(claims.iat, claims.nbf or 0) > terms.now + leeway_s:
+    if claims.iat > terms.now + leeway_s or (claims.nbf is not None and claims.nbf > terms.now + leeway_s):
         raise TokenRefused(Reason.NOT_YET_VALID, "the token is not valid yet")
     revocations = terms.revocations
     if isinstance(revocations, LifetimeOnly) and claims.exp - claims.iat > revocations.max_s:
@@ -254,14 +257,17 @@ def _require_within_leaf(claims: AccessTokenClaims, delegation: Delegation) -> N
         raise TokenRefused(Reason.TOKEN_EXCEEDS_GRANT, "the token is more than, or other than, its last hop grants")
 
 
-def require_not_revoked(revocables: tuple[Revocable, ...], terms: _Terms) -> None:
-    """Step 14. A view that is too old, or from a clock ahead of ours, cannot clear a token."""
+def require_not_revoked(revocables: Callable[[], tuple[Revocable, ...]], terms: _Terms) -> None:
+    """Step 14. A view that is too old, or from a clock ahead of ours, cannot clear a token.
+
+    `revocables` are asked for only where there is a view to look them up in.
+    """
     revocations = terms.revocations
     if isinstance(revocations, _NO_VIEW):
         return
     if not -terms.expect.leeway_s <= terms.now - revocations.as_of <= revocations.max_staleness_s:
         raise TokenRefused(Reason.REVOCATION_STALE, "the view of revocations is too old")
-    if revocations.is_revoked(revocables):
+    if revocations.is_revoked(revocables()):
         raise TokenRefused(Reason.REVOKED, "the token or something above it was revoked")
 
 
@@ -280,8 +286,8 @@ def _verified(claims: AccessTokenClaims, delegation: Delegation, terms: _Terms) 
         jti=claims.jti,
         cnf=claims.cnf,
         chain=chain,
-        root_evidence=Evidence.ISSUER if chain.root.claim is None else Evidence.AUTHORITY,
-        hop_evidence=tuple([Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR for hop in chain.hops]),
+        root_evidence=_ISSUER if chain.root.claim is None else Evidence.AUTHORITY,
+        hop_evidence=tuple([_ISSUER if hop.claim is None else _DELEGATOR for hop in chain.hops]),
         not_performed=not_performed(claims, terms),
     )
 
