@@ -172,11 +172,11 @@ def outcome(verify: Callable[..., object], token: object, **terms: object) -> ob
 
 
 @settings(max_examples=400)
-@given(st.lists(CALLS, min_size=2, max_size=12), st.integers(1, 4))
+@given(st.lists(CALLS, min_size=2, max_size=12), st.integers(1, 6 * len(BOUND)))
 def test_whatever_changes_between_two_calls_a_cached_verification_says_what_a_cold_one_says(
-    calls: list[Members], max_entries: int
+    calls: list[Members], max_bytes: int
 ) -> None:
-    cached, key_sources, revocations = CachedVerifier(max_entries=max_entries), sources(), views()
+    cached, key_sources, revocations = CachedVerifier(max_bytes=max_bytes), sources(), views()
     for call in calls:
         token = tokens()[call["token"]]
         terms = {
@@ -188,7 +188,7 @@ def test_whatever_changes_between_two_calls_a_cached_verification_says_what_a_co
         }
 
         assert outcome(cached.verify_token, token, **terms) == outcome(verify_token, token, **terms)
-        assert len(cached) <= max_entries
+        assert len(cached) <= max_bytes / min(map(len, tokens()[:7]))
 
 
 CHANGES: Final[list[tuple[Members, object]]] = [
@@ -260,9 +260,9 @@ def test_what_was_not_checked_is_said_for_each_call_anew() -> None:
 
 
 def test_no_more_than_the_last_tokens_are_remembered_and_none_that_was_refused() -> None:
-    cached, keys = CachedVerifier(max_entries=2), CountedKeys()
-    terms = {**TERMS, "keys": keys}
     one, two, three = (SIM.token(SIM.claims(CHAIN, jti=jti(name))) for name in ("one", "two", "three"))
+    cached, keys = CachedVerifier(max_bytes=3 * len(one) - 1), CountedKeys()
+    terms = {**TERMS, "keys": keys}
     first = cached.verify_token(one, **terms)
     cached.verify_token(two, **terms)
     for refused in (widened(), PLAIN[:-2], THIEF.token(SIM.claims(CHAIN), header=SIM.header())):
@@ -288,11 +288,34 @@ def test_a_refusal_by_what_changed_forgets_nothing() -> None:
     assert cached.verify_token(BOUND, **TERMS) is first
 
 
-@pytest.mark.parametrize("max_entries", [0, -1, True, 1.0, "1", None])
-def test_a_cache_without_room_is_refused(max_entries: Any) -> None:  # noqa: ANN401 - anything
-    with pytest.raises(ValueError, match="max_entries"):
-        CachedVerifier(max_entries=max_entries)
-    assert len(CachedVerifier(max_entries=1)) == 0
+def test_a_token_larger_than_the_whole_room_is_accepted_and_not_remembered() -> None:
+    cached = CachedVerifier(max_bytes=len(PLAIN) - 1)
+
+    assert cached.verify_token(PLAIN, **TERMS) == cached.verify_token(PLAIN, **TERMS)
+    assert len(cached) == 0
+    exact = CachedVerifier(max_bytes=len(PLAIN))
+    assert exact.verify_token(PLAIN, **TERMS) is exact.verify_token(PLAIN, **TERMS)
+    assert len(exact) == 1
+
+
+def test_a_token_that_is_judged_again_from_the_beginning_takes_no_more_room() -> None:
+    cached = CachedVerifier(max_bytes=2 * len(PLAIN))
+    for _ in range(4):
+        for keys in sources()[:2]:
+            cached.verify_token(PLAIN, **{**TERMS, "keys": keys})
+    other = SIM.token(SIM.claims(CHAIN, jti=jti("other")))
+
+    first = cached.verify_token(PLAIN, **TERMS)
+    cached.verify_token(other, **TERMS)
+    assert len(cached) == 2
+    assert cached.verify_token(PLAIN, **TERMS) is first
+
+
+@pytest.mark.parametrize("max_bytes", [0, -1, True, 1.0, "1", None])
+def test_a_cache_without_room_is_refused(max_bytes: Any) -> None:  # noqa: ANN401 - anything
+    with pytest.raises(ValueError, match="max_bytes"):
+        CachedVerifier(max_bytes=max_bytes)
+    assert len(CachedVerifier(max_bytes=1)) == 0
 
 
 def test_neither_the_token_nor_its_signature_lies_in_the_cache() -> None:

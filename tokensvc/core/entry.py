@@ -43,6 +43,8 @@ _HOP: Final = _AUTHORITY | {"actor", "parent"}
 _BOUND_HOP: Final = _HOP | {"cnf"}
 _SIGNED_HOP: Final = _HOP | {"cnf", "iss", "sub", "aud", "root", "index"}
 _SIGNED: Final = frozenset({"jws"})
+# A signed entry has some 1.2 KB. What an agent may put into a larger one takes up to sixty times its size when parsed.
+_MAX_KNOWN_BYTES: Final = 2048
 # The token around it is bounded already; this keeps the two bounds from having to know each other.
 _MAX_JWS_BYTES: Final = 16_384
 
@@ -127,14 +129,12 @@ def parse_root(value: JsonValue) -> Root:
     """The root that `value` says, plain or signed. Raises: Malformed."""
     members = _parse_entry(value)
     if members.keys() == _SIGNED:
-        return _parse_signed_root(parse_text(members["jws"], "a signed root"))
+        text = parse_text(members["jws"], "a signed root")
+        return _parse_known_root(text) if len(text) <= _MAX_KNOWN_BYTES else _parse_signed_root(text)
     _require_members(members, _ROOT, "the root")
     return _parse_root_members(members, None)
 
 
-# The entries that others signed come back, byte for byte, in every token below them. A text is at most a token long,
-# and only texts in tokens whose own signature verified come here.
-@lru_cache(maxsize=512)
 def _parse_signed_root(text: str) -> Root:
     members, signed = _open(text)
     _require_members(members, _SIGNED_ROOT, "a signed root")
@@ -162,12 +162,12 @@ def parse_hop(value: JsonValue) -> Hop:
     """The hop that `value` says, plain or signed. Raises: Malformed."""
     members = _parse_entry(value)
     if members.keys() == _SIGNED:
-        return _parse_signed_hop(parse_text(members["jws"], "a signed hop"))
+        text = parse_text(members["jws"], "a signed hop")
+        return _parse_known_hop(text) if len(text) <= _MAX_KNOWN_BYTES else _parse_signed_hop(text)
     _require_members(members, _BOUND_HOP if "cnf" in members else _HOP, "a hop")
     return _parse_hop_members(members, None)
 
 
-@lru_cache(maxsize=512)
 def _parse_signed_hop(text: str) -> Hop:
     members, signed = _open(text)
     _require_members(members, _SIGNED_HOP, "a signed hop")
@@ -184,6 +184,12 @@ def _parse_hop_members(members: Mapping[str, JsonValue], claim: HopClaim | None)
         authority=_parse_authority(members, bound=jkt is not None),
         claim=claim,
     )
+
+
+# The entries that others signed come back, byte for byte, in every token below them. Only texts in tokens whose own
+# signature verified come here.
+_parse_known_root: Final = lru_cache(maxsize=256)(_parse_signed_root)
+_parse_known_hop: Final = lru_cache(maxsize=256)(_parse_signed_hop)
 
 
 def render_root(root: Root) -> dict[str, JsonValue]:

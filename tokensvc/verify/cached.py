@@ -13,6 +13,7 @@ one fills the memory, and by the SHA-256 of their bytes, so what lies in memory 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from threading import Lock
 from typing import Final, cast
 
 from tokensvc.core.claims import AccessTokenClaims
@@ -37,8 +38,9 @@ from tokensvc.verify.verifier import (
 
 __all__ = ["CachedVerifier"]
 
-# The tokens in use at one resource within a token's lifetime. One takes some 10 KB, the largest possible some 200 KB.
-DEFAULT_MAX_ENTRIES: Final = 1024
+# Some thousand tokens of three hops, which take 4 MB. A token is its size times two in memory, or times sixty where an
+# agent filled its details with empty objects: it is the bytes that have to be bounded, not the number.
+DEFAULT_MAX_BYTES: Final = 2 * 1024 * 1024
 
 _Found = tuple[str, str, PublicKey | None]
 """An issuer, a `kid`, and what the key source said."""
@@ -48,6 +50,7 @@ _Found = tuple[str, str, PublicKey | None]
 class _Known:
     """An accepted token: by which terms, with which keys, and what of it is judged again."""
 
+    size: int
     expect: Expectation
     token_key: _Found
     entry_keys: tuple[_Found, ...]
@@ -57,18 +60,22 @@ class _Known:
 
 
 class CachedVerifier:
-    """A verifier that remembers the last `max_entries` tokens it accepted. Raises: ValueError unless that is positive.
+    """A verifier that remembers the tokens it accepted last, as many as have `max_bytes` together.
 
     Keep one `Expectation` and pass it each time: a token that was judged by another one is judged as if it were new.
+    Threads may share it. Raises: ValueError unless `max_bytes` is a positive integer.
     """
 
-    __slots__ = ("_known", "_max_entries")
+    __slots__ = ("_bytes", "_known", "_lock", "_max_bytes")
 
-    def __init__(self, *, max_entries: int = DEFAULT_MAX_ENTRIES) -> None:
-        if type(max_entries) is not int or max_entries < 1:
-            raise ValueError("max_entries is a positive integer")
-        self._max_entries = max_entries
+    def __init__(self, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        if type(max_bytes) is not int or max_bytes < 1:
+            raise ValueError("max_bytes is a positive integer")
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        # Oldest use first.
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -90,10 +97,8 @@ class CachedVerifier:
             # Refused at step 1, before any work that grows with its size.
             return _verify(token, terms, Trace())
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-        # Each step on the table is one call, so threads may share it: at worst a token is judged as if it were new.
-        known = self._known.pop(digest, None)
+        known = self._find(digest)
         if known is not None and (known.expect is expect or known.expect == expect):
-            self._known[digest] = known
             verified = _verify_again(known, terms)
             if verified is not None:
                 return verified
@@ -104,6 +109,7 @@ class CachedVerifier:
         verified = _verify(token, replace(terms, keys=keys), trace)
         token_key, *entry_keys = keys.found
         known = _Known(
+            size=len(token),
             expect=terms.expect,
             token_key=token_key,
             entry_keys=tuple(entry_keys),
@@ -112,10 +118,24 @@ class CachedVerifier:
             verified=verified,
             revocables=verified.revocables(),
         )
-        self._known[digest] = known
-        while len(self._known) > self._max_entries:
-            self._known.popitem(last=False)
+        self._keep(digest, known)
         return verified
+
+    def _find(self, digest: bytes) -> _Known | None:
+        with self._lock:
+            known = self._known.get(digest)
+            if known is not None:
+                self._known.move_to_end(digest)
+            return known
+
+    def _keep(self, digest: bytes, known: _Known) -> None:
+        with self._lock:
+            before = self._known.pop(digest, None)
+            self._bytes += known.size - (0 if before is None else before.size)
+            self._known[digest] = known
+            while self._bytes > self._max_bytes:
+                _digest, oldest = self._known.popitem(last=False)
+                self._bytes -= oldest.size
 
 
 def _verify_again(known: _Known, terms: _Terms) -> VerifiedToken | None:
