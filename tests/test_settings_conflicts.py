@@ -1,6 +1,7 @@
 """Values against each other: each rule with a configuration that breaks it, and the nearest one that does not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,12 +33,18 @@ RULES = [
      "resource[1].secret_sha256", "holds the secret of another client"),
     ("an agent's scopes are registered", (*RESEARCHER, "scopes"), ["crm.reed"], ["mail.send"],
      "agent[1].scopes", "crm.reed is registered at no resource"),
+    ("a wildcard means nothing among whole names", (*MAIL_API, "scopes"), ["mail.*"], ["mail.x"],
+     "resource[1].scopes", "mail.* has a wildcard, and scopes are compared as whole names"),
     ("an agent's resources are registered", (*RESEARCHER, "resources"), ["https://api.example2"], [MAIL],
      "agent[1].resources", "https://api.example2 is not registered"),
     ("a ceiling's resources are registered", (*IDP, "ceiling", "resources"), [API, "urn:else"], [API, MAIL],
      "identity_provider[0].ceiling.resources", "urn:else is not registered"),
     ("a default resource is one of the agent's", (*RESEARCHER, "default_resource"), MAIL, API,
      "agent[1].default_resource", "is not among the agent's resources"),
+    ("what an agent serves is registered", (*RESEARCHER, "serves"), ["urn:else"], [MAIL],
+     "agent[1].serves", "urn:else is not registered"),
+    ("what is downstream may be used at all", (*RESEARCHER, "downstream_resources"), [MAIL], [API],
+     "agent[1].downstream_resources", f"{MAIL} is not among the agent's resources"),
     ("a delegatee is registered", (*PLANNER, "may_delegate_to"), ["researcher2"], ["researcher"],
      "agent[0].may_delegate_to", "researcher2 is no registered agent"),
     ("a delegatee is an agent", (*PLANNER, "may_delegate_to"), ["crm-api"], [],
@@ -65,8 +72,17 @@ def test_conflicting_settings_are_refused_where_agreeing_ones_are_accepted(
     values = (
         valid_values() if place != (*RESEARCHER, "id") else change(valid_values(), (*PLANNER, "may_delegate_to"), [])
     )
+    values = change(values, (*RESEARCHER, "serves"), [API]) if place[-1] == "downstream_resources" else values
+    values = change(values, (*RESEARCHER, "downstream_resources"), [API]) if place[-1] == "serves" else values
     assert problems(tmp_path, change(values, place, refused)) == [found]
     assert problems(tmp_path, change(values, place, accepted)) == []
+
+
+def test_a_server_goes_on_somewhere_and_from_somewhere(tmp_path: Path) -> None:
+    for alone, other in (("serves", "downstream_resources"), ("downstream_resources", "serves")):
+        values = change(valid_values(), (*RESEARCHER, alone), [API])
+        assert problems(tmp_path, values) == [(f"agent[1].{alone}", f"means nothing without {other}")]
+        assert problems(tmp_path, change(values, (*RESEARCHER, other), [API])) == []
 
 
 def test_without_a_prefix_agent_ids_are_accepted_as_the_exchange_tells_users_from_agents(tmp_path: Path) -> None:
@@ -81,3 +97,29 @@ def test_every_conflict_is_shown_at_once(tmp_path: Path) -> None:
         ("agent[1].scopes", "b is registered at no resource"),
         ("agent[0].default_resource", "is not among the agent's resources"),
     ]
+
+
+class TestSegments:
+    """Scopes of `scope_grammar = "segments"`."""
+
+    @staticmethod
+    def with_scopes(*, registered: list[str], held: list[str]) -> dict[str, Any]:
+        values = change(valid_values(), ("scope_grammar",), "segments")
+        change(values, (*PLANNER, "scopes"), held)
+        change(values, (*RESEARCHER, "scopes"), held)
+        return change(values, (*CRM, "scopes"), registered)
+
+    @pytest.mark.parametrize("held", ["crm.*", "crm.read", "crm.a.b"])
+    def test_what_is_registered_or_a_name_below_it_may_be_held(self, tmp_path: Path, held: str) -> None:
+        assert problems(tmp_path, self.with_scopes(registered=["crm.*"], held=[held])) == []
+
+    @pytest.mark.parametrize("held", ["crm.a.*", "crm", "crmx.read", "files.*"])
+    def test_what_is_not_registered_may_not(self, tmp_path: Path, held: str) -> None:
+        found = problems(tmp_path, self.with_scopes(registered=["crm.*"], held=[held]))
+        assert ("agent[0].scopes", f"{held} is registered at no resource") in found
+
+    @pytest.mark.parametrize("scope", ["*", "crm*", "crm.*.read", "*.read"])
+    def test_a_wildcard_is_a_last_segment(self, tmp_path: Path, scope: str) -> None:
+        found = problems(tmp_path, self.with_scopes(registered=["crm.read", scope], held=["crm.read"]))
+        assert found == [("resource[0].scopes", f"{scope} has a wildcard that is not its last segment")]
+        assert problems(tmp_path, self.with_scopes(registered=["crm.read", "crm:*"], held=["crm.read"])) == []

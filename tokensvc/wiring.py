@@ -8,6 +8,7 @@ import time
 
 from starlette.applications import Starlette
 
+from tokensvc.core.authority import Order
 from tokensvc.core.keyset import KeySet
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.parties import Agent, Registry, Resource, Terms, UpstreamIssuer
@@ -72,6 +73,7 @@ def terms_of(settings: Settings) -> Terms:
     limits = settings.limits
     return Terms(
         issuer=settings.issuer,
+        order=Order(grammar=settings.scope_grammar, attenuation=settings.attenuation, proper_from=settings.proper_from),
         max_depth=limits.depth,
         token_lifetime_s=limits.token_lifetime_s,
         root_lifetime_s=limits.root_lifetime_s,
@@ -94,6 +96,8 @@ def registry_of(settings: Settings) -> Registry:
                 resources=agent.resources,
                 may_delegate_to=agent.may_delegate_to,
                 fronts=agent.fronts,
+                serves=agent.serves,
+                downstream_resources=agent.downstream_resources,
                 default_resource=agent.default_resource,
                 max_lifetime_s=agent.max_lifetime_s,
                 max_depth=agent.max_depth,
@@ -109,6 +113,7 @@ def registry_of(settings: Settings) -> Registry:
                 scopes=resource.scopes,
                 auth=resource.auth,
                 secret_sha256=resource.secret_sha256,
+                enforces_details=resource.enforces_details,
             )
             for resource in settings.resources
         ],
@@ -127,5 +132,6 @@ def _upstream_of(provider: IdentityProvider, keys: KeySet) -> UpstreamIssuer:
         subject_prefix=provider.subject_prefix,
         session_lifetime_s=provider.session_lifetime_s,
         ceiling_resources=provider.ceiling.resources,
+        ceiling_details=provider.ceiling.authorization_details,
         ceiling_max_depth=provider.ceiling.max_depth,
     )

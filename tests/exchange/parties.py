@@ -6,6 +6,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from tests.simulator import ec_key
+from tokensvc.core.authority import Order
+from tokensvc.core.details import NO_DETAILS
 from tokensvc.core.keyset import KeySet
 from tokensvc.exchange.parties import Agent, AuthMethod, Registry, Resource, Terms, UpstreamIssuer
 
@@ -32,6 +34,8 @@ def agent(name: str, scopes: str, *delegatees: str, **members: Any) -> Agent:  #
         resources=frozenset({CRM, FILES}),
         may_delegate_to=frozenset(delegatees),
         fronts=frozenset(),
+        serves=frozenset(),
+        downstream_resources=frozenset(),
         default_resource=None,
         max_lifetime_s=None,
         max_depth=None,
@@ -49,6 +53,7 @@ def resource(uri: str, client_id: str, name: str, scopes: str) -> Resource:
         scopes=frozenset(scopes.split()),
         auth=AuthMethod.CLIENT_SECRET_BASIC,
         secret_sha256=(sha256(secret_of(client_id).encode()).hexdigest(),),
+        enforces_details=False,
     )
 
 
@@ -63,6 +68,7 @@ def identity_provider(**members: Any) -> UpstreamIssuer:  # noqa: ANN401 - any f
         subject_prefix="",
         session_lifetime_s=0,
         ceiling_resources=frozenset({CRM, FILES}),
+        ceiling_details=NO_DETAILS,
         ceiling_max_depth=5,
     )
     return replace(plain, **members)
@@ -81,6 +87,7 @@ _RESOURCES: Final = (
 )
 TERMS: Final = Terms(
     issuer=ISSUER,
+    order=Order(),
     max_depth=5,
     token_lifetime_s=300,
     root_lifetime_s=8 * 3600,

@@ -28,8 +28,14 @@ KNOWN = {
     "resource": [CRM, FILES, ISSUER],
     "audience": ["crm", "files"],
     "scope": [START_SCOPE],
+    "authorization_details": [
+        "[]",
+        "[{}]",
+        '[{"type":"payment"}]',
+        '[{"type":"attenuating_agent_token","tools":{"read":{}}}]',
+    ],
 }
-UNKNOWN = ("actor_token", "authorization_details", "client_id", "dpop", "foo")
+UNKNOWN = ("actor_token", "delegation_grant", "client_id", "dpop", "foo")
 CLIENTS = ("planner", "researcher", "fetcher", "mailer", "retired", "crm-api")
 text = st.text(min_size=1, max_size=60)
 

@@ -34,15 +34,18 @@ async def test_a_start_is_recorded_with_what_it_was_decided_on(world: World) -> 
         "resource": [CRM, FILES],
         "audience": [],
         "scope": START_SCOPE,
+        "authorization_details": None,
         "requested_actor": None,
         "requested_lifetime_s": 600,
+        "requested_max_depth": None,
         "issued_token_type": ACCESS_TOKEN_TYPE,
     }
     subject: Any = record.inputs["subject"]
     assert (subject["iss"], subject["sub"]) == ("https://idp.example", USER)
     assert len(subject["sha256"]) == 64
     granted: Any = record.inputs["granted"]
-    assert granted == {name: claims[name] for name in ("jti", "sub", "aud", "scope", "exp", "grant_chain")}
+    stated = {name: claims[name] for name in ("jti", "sub", "aud", "scope", "exp", "grant_chain")}
+    assert granted == {**stated, "authorization_details": []}
 
 
 async def test_each_shape_is_recorded_under_its_name_and_lineage(world: World) -> None:

@@ -31,9 +31,12 @@ INVALID = OAuthError.INVALID_REQUEST
         ({"actor_token": "x", "actor_token_type": ACCESS_TOKEN_TYPE}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"actor_token": "x"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"actor_token_type": ACCESS_TOKEN_TYPE}, INVALID, Reason.PARAMETER_UNSUPPORTED),
-        ({"authorization_details": "[]"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
+        ({"authorization_details": ["[]", "[]"]}, INVALID, Reason.PARAMETER_REPEATED),
         ({"delegation_grant": "x"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
-        ({"requested_max_depth": "2"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
+        ({"requested_max_depth": "0"}, INVALID, Reason.PARAMETER_INVALID),
+        ({"requested_max_depth": "11"}, INVALID, Reason.PARAMETER_INVALID),
+        ({"requested_max_depth": "02"}, INVALID, Reason.PARAMETER_INVALID),
+        ({"requested_max_depth": "2.0"}, INVALID, Reason.PARAMETER_INVALID),
         ({"scope": [START_SCOPE, START_SCOPE]}, INVALID, Reason.PARAMETER_REPEATED),
         ({"subject_token_type": [ACCESS_TOKEN_TYPE, JWT_TYPE]}, INVALID, Reason.PARAMETER_REPEATED),
         ({"client_id": ["planner", "planner"]}, INVALID, Reason.PARAMETER_REPEATED),
@@ -95,6 +98,7 @@ async def test_the_answer_of_a_start_has_exactly_what_was_asked(world: World) ->
         token_type="Bearer",
         expires_in=300,
         scope="crm.read crm.write",
+        authorization_details=[],
     )
     verified = world.verify(issued.access_token, CRM)
     assert (verified.audience, verified.actor) == (CRM, "planner")

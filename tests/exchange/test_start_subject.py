@@ -100,7 +100,7 @@ async def test_claims_that_two_readers_could_read_differently_are_refused(world:
     assert await world.verdict("planner", world.starting(control)) is None
 
 
-@pytest.mark.parametrize("claim", ["act", "grant_chain", "grant_profile", "authorization_details"])
+@pytest.mark.parametrize("claim", ["act", "grant_chain", "grant_profile"])
 @pytest.mark.parametrize("value", [{"sub": "researcher"}, [], 1, False])
 async def test_a_user_token_that_carries_a_delegation_is_refused(world: World, claim: str, value: object) -> None:
     claims: Members = {claim: value}

@@ -40,6 +40,23 @@ async def test_the_metadata_says_all_that_is_there_and_nothing_else(client: http
     AuthorizationServerMetadata(answer.json()).validate()
 
 
+async def test_the_metadata_says_by_which_order_authority_is_compared_and_which_details_there_are(
+    tmp_path: Path,
+) -> None:
+    plain = values()
+    tool = {"type": "attenuating_agent_token", "tools": {"search": {}}}
+    (provider,) = plain["identity_provider"]
+    ceiling = {**provider["ceiling"], "authorization_details": [tool, {"type": "payment"}]}
+    order = {"attenuation": "authority", "proper_from": 2, "scope_grammar": "segments"}
+    world = make_world(tmp_path, {**plain, **order, "identity_provider": [{**provider, "ceiling": ceiling}]})
+
+    async with world.running() as client:
+        metadata = (await client.get("/.well-known/oauth-authorization-server")).json()
+
+    assert {name: metadata[name] for name in order} == order
+    assert metadata["authorization_details_types_supported"] == ["attenuating_agent_token", "payment"]
+
+
 @pytest.mark.parametrize(
     ("issuer", "paths"),
     [

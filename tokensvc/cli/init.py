@@ -37,6 +37,11 @@ _TEMPLATE: Final = """\
 # https, but for this machine alone; no slash at the end.
 issuer = "http://127.0.0.1:8700"
 
+# How authority is compared. Tell your verifiers the same three: where they differ, tokens are refused.
+attenuation = "scope"            # what each delegation leaves out: a scope; or "authority": a scope, resource or tool
+proper_from = 1                  # 2: the first agent may hold all that the user's token carries
+scope_grammar = "exact"          # or "segments", in which crm.* covers crm.read
+
 [store]
 url = "sqlite:///tokensvc.db"    # a file beside this one; memory: forgets everything when the process ends
 
@@ -66,6 +71,8 @@ typ = ["at+jwt"]                 # RFC 9068; some providers write JWT
 algorithms = ["RS256"]
 subject_prefix = ""              # put before the names of its users, "corp:" say; no agent id may start with it then
 session_lifetime_s = 0           # 0: a delegation ends with the user's token
+# What its users can authorise at most. Tools of theirs: authorization_details = [ {{ type = "attenuating_agent_token",
+# tools = {{ search = {{}} }} }} ]; every token repeats the list, so keep it short.
 ceiling = {{ resources = ["https://api.example"], max_depth = 5 }}
 
 # Agents. A user with crm.read, crm.write and crm.export starts planner with less than that, and planner may hand
@@ -81,6 +88,8 @@ may_delegate_to = ["researcher"]
 fronts = []                      # clients that obtain the user's token for this agent alone, such as a chat UI
 # max_lifetime_s = 3600          # of a delegation to this agent
 # max_depth = 3
+# serves = ["https://api.example"]                  # it is the server there, and calls further with what it is shown:
+# downstream_resources = ["https://mail.example"]   # here, while that token lives
 # enabled = false                # bars the agent
 
 [[agent]]
@@ -96,6 +105,7 @@ default_resource = "https://api.example"
 id = "https://api.example"       # the aud of its tokens
 names = ["crm"]                  # what the parameter audience may call it
 scopes = ["crm.read", "crm.write", "crm.export"]
+# enforces_details = true        # it checks the tool and the arguments of every call
 client_id = "crm-api"            # its name and secret for asking about tokens (introspection)
 secret_sha256 = ["{crm_api}"]
 """

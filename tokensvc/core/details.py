@@ -77,12 +77,22 @@ class ToolDetail:
     locations: Values | None
     tools: Names[Names[Argument]]
 
+    @property
+    def type(self) -> str:
+        """The member of that name."""
+        return TOOL_DETAIL_TYPE
+
 
 @dataclass(frozen=True, slots=True)
 class OtherDetail:
     """An entry of a type that we do not know: kept whole, covered by an equal entry only."""
 
     value: FrozenJson
+
+    @property
+    def type(self) -> str:
+        """The member of that name."""
+        return str(_members(self.value, "an entry")["type"])
 
 
 Detail = ToolDetail | OtherDetail

@@ -25,6 +25,7 @@ __all__ = [
     "require_grammar",
     "scope_covers",
     "uncovered",
+    "usable_scope",
 ]
 
 ScopeSet = frozenset[str]
@@ -106,3 +107,14 @@ def uncovered(parent: ScopeSet, child: ScopeSet, grammar: ScopeGrammar) -> Scope
     # `crm.` of `crm.*`: what begins with it and is segmented has at least one more segment, by the same separator.
     wildcards = tuple(token[:-1] for token in parent if token.endswith("*") and _SEGMENTED.fullmatch(token))
     return frozenset(token for token in beyond if not (token.startswith(wildcards) and _SEGMENTED.fullmatch(token)))
+
+
+def usable_scope(registered: ScopeSet, scope: ScopeSet, grammar: ScopeGrammar) -> ScopeSet:
+    """The scopes of `scope` that mean something where `registered` is all that does.
+
+    A wildcard only when it is registered itself; a name also below a registered wildcard.
+    """
+    if grammar is ScopeGrammar.EXACT:
+        return scope & registered
+    names = frozenset(token for token in scope if not token.endswith("*"))
+    return (scope & registered) | (names - uncovered(registered, names, grammar))

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tokensvc.core.chain import PROFILE, render_act, render_grant_chain
+from tokensvc.core.details import render_details
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import TokenRefused
@@ -64,6 +65,8 @@ def _concerns(token: VerifiedToken, caller: Party) -> bool:
 
 
 def _describe(token: VerifiedToken) -> dict[str, JsonValue]:
+    # RFC 9396 s9.2: as in the token, where none at all is said by leaving the member out.
+    details: dict[str, JsonValue] = {"authorization_details": render_details(token.details)} if token.details else {}
     return {
         "active": True,
         "iss": token.iss,
@@ -71,6 +74,7 @@ def _describe(token: VerifiedToken) -> dict[str, JsonValue]:
         "aud": token.audience,
         "client_id": token.actor,
         "scope": render_scope(token.scope),
+        **details,
         "token_type": "Bearer",
         "iat": token.iat,
         "exp": token.exp,

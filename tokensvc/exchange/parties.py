@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from tokensvc.core.authority import Order
+from tokensvc.core.details import Details
 from tokensvc.core.keyset import KeySet
 from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod
@@ -17,6 +19,8 @@ __all__ = ["Agent", "AuthMethod", "Party", "Registry", "Resource", "Terms", "Ups
 class Agent:
     """A client that may use the token endpoint: what it may hold, and to whom it may delegate.
 
+    `serves` are the resources that it is the server of: what was presented there it may exchange for itself, to go on
+    at its `downstream_resources`.
     `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     """
@@ -28,6 +32,8 @@ class Agent:
     resources: frozenset[str]
     may_delegate_to: frozenset[str]
     fronts: frozenset[str]
+    serves: frozenset[str]
+    downstream_resources: frozenset[str]
     default_resource: str | None
     max_lifetime_s: int | None
     max_depth: int | None
@@ -41,7 +47,10 @@ class Agent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A service that receives tokens: its identifier (RFC 8707), its scopes, and its credentials for introspection."""
+    """A service that receives tokens: its identifier (RFC 8707), its scopes, and its credentials for introspection.
+
+    `enforces_details`: it looks at the authorization details of every call, so that a tool that is gone is really gone.
+    """
 
     id: str
     client_id: str
@@ -49,6 +58,7 @@ class Resource:
     scopes: ScopeSet
     auth: AuthMethod
     secret_sha256: tuple[str, ...] = field(repr=False)
+    enforces_details: bool
 
 
 Party = Agent | Resource
@@ -66,14 +76,19 @@ class UpstreamIssuer:
     subject_prefix: str
     session_lifetime_s: int
     ceiling_resources: frozenset[str]
+    ceiling_details: Details
     ceiling_max_depth: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The service's own identifier and limits. `configuration` names the version of the settings in records."""
+    """The service's own identifier, limits, and the order by which it compares authority.
+
+    `configuration` names the version of the settings in records.
+    """
 
     issuer: str
+    order: Order
     max_depth: int
     token_lifetime_s: int
     root_lifetime_s: int
@@ -88,6 +103,7 @@ class Terms:
             audiences=audiences,
             root_floor=Evidence.ISSUER,
             hop_floor=Evidence.ISSUER,
+            order=self.order,
             leeway_s=self.leeway_s,
             max_depth=self.max_depth if max_depth is None else max_depth,
         )
@@ -145,3 +161,13 @@ class Registry:
         """The scopes that have meaning at one of `resources` at least."""
         known = (self.resources.get(resource) for resource in resources)
         return frozenset(scope for resource in known if resource is not None for scope in resource.scopes)
+
+    def enforce_details(self, resources: Iterable[str]) -> bool:
+        """True when each of `resources` is registered as looking at authorization details."""
+        known = [self.resources.get(resource) for resource in resources]
+        return all(resource is not None and resource.enforces_details for resource in known)
+
+    def detail_types(self) -> frozenset[str]:
+        """The types of authorization details that some user may hold (RFC 9396 s10)."""
+        ceilings = (issuer.ceiling_details for issuer in self.issuers.values())
+        return frozenset(detail.type for ceiling in ceilings for detail in ceiling)

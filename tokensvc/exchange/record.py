@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tokensvc.core.chain import GrantChain, render_grant_chain
+from tokensvc.core.details import render_details
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import OAuthRefused
@@ -41,8 +42,12 @@ def describe_request(request: ExchangeRequest) -> dict[str, JsonValue]:
         "resource": [_safe(resource) for resource in request.resource[:_MAX_ITEMS]],
         "audience": [_safe(audience) for audience in request.audience[:_MAX_ITEMS]],
         "scope": None if request.scope is None else _safe(request.scope),
+        "authorization_details": None
+        if request.authorization_details is None
+        else _safe(request.authorization_details),
         "requested_actor": None if request.requested_actor is None else _safe(request.requested_actor),
         "requested_lifetime_s": request.requested_lifetime_s,
+        "requested_max_depth": request.requested_max_depth,
         "issued_token_type": request.issued_token_type,
     }
 
@@ -59,6 +64,7 @@ def describe_grant(token: VerifiedToken) -> dict[str, JsonValue]:
         "sub": token.sub,
         "aud": token.audience,
         "scope": render_scope(token.scope),
+        "authorization_details": render_details(token.details),
         "exp": token.exp,
         "grant_chain": render_grant_chain(token.chain),
     }

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from tokensvc.core.chain import HARD_MAX_DEPTH
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 
 __all__ = [
@@ -25,31 +26,37 @@ Form = Mapping[str, tuple[str, ...]]
 """A form's parameters in order of arrival, those with an empty value left out (RFC 6749 s3.2)."""
 
 _REPEATABLE: Final = frozenset({"resource", "audience"})
-# Parameters of ours or of RFC 8693 and 9396 that mean something which is not built: ignoring one would change what the
+# Parameters of ours or of RFC 8693 that mean something which is not built: ignoring one would change what the
 # asker believes it got.
 _UNSUPPORTED: Final = (
     "actor_token",
     "actor_token_type",
-    "authorization_details",
     "delegation_grant",
-    "requested_max_depth",
 )
 _TOKEN_TYPES: Final = frozenset({ACCESS_TOKEN_TYPE, JWT_TYPE})
+_DEPTHS: Final = frozenset(map(str, range(1, HARD_MAX_DEPTH + 1)))
 # Seconds in decimal, no sign, no leading zero; the longest delegation is far below a million seconds.
 _LIFETIME: Final = re.compile(r"[1-9][0-9]{0,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeRequest:
-    """What an authenticated client asks for. `resource` and `audience` in order of arrival; lifetime in seconds."""
+    """What an authenticated client asks for. `resource` and `audience` in order of arrival; lifetime in seconds.
+
+    `requested_max_depth` is the highest hop index that may ever stand below the new hop.
+
+    `scope` and `authorization_details` are texts as they came: what is wrong with them is told with what they ask for.
+    """
 
     subject_token: str = field(repr=False)
     issued_token_type: str
     resource: tuple[str, ...]
     audience: tuple[str, ...]
     scope: str | None
+    authorization_details: str | None
     requested_actor: str | None
     requested_lifetime_s: int | None
+    requested_max_depth: int | None
 
 
 def require_single(form: Form, *, repeatable: frozenset[str] = _REPEATABLE) -> None:
@@ -80,8 +87,10 @@ def parse_exchange_request(form: Form) -> ExchangeRequest:
         resource=form.get("resource", ()),
         audience=form.get("audience", ()),
         scope=_optional(form, "scope"),
+        authorization_details=_optional(form, "authorization_details"),
         requested_actor=_optional(form, "requested_actor"),
         requested_lifetime_s=_parse_lifetime(_optional(form, "requested_lifetime_s")),
+        requested_max_depth=_parse_depth(_optional(form, "requested_max_depth")),
     )
 
 
@@ -109,6 +118,14 @@ def _parse_lifetime(text: str | None) -> int | None:
         return None
     if _LIFETIME.fullmatch(text) is None:
         raise _invalid(Reason.PARAMETER_INVALID, "requested_lifetime_s is a whole number of seconds from 1 on")
+    return int(text)
+
+
+def _parse_depth(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if text not in _DEPTHS:
+        raise _invalid(Reason.PARAMETER_INVALID, f"requested_max_depth is a whole number from 1 to {HARD_MAX_DEPTH}")
     return int(text)
 
 

@@ -14,18 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from tokensvc.core.details import render_details
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.grant import (
-    Asker,
     Proposal,
     propose_from_token,
     propose_start,
     require_actor,
     require_actor_of_start,
 )
+from tokensvc.exchange.hop import Asker
 from tokensvc.exchange.issue import Product, build_token
 from tokensvc.exchange.parties import Agent, Party, Registry, Terms
 from tokensvc.exchange.record import describe_request, describe_subject, record_granted, record_refused
@@ -42,13 +43,14 @@ REMEMBER_S: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A successful answer (RFC 8693 s2.2.1). `expires_in` in seconds."""
+    """A successful answer (RFC 8693 s2.2.1, RFC 9396 s7). `expires_in` in seconds; details may be none."""
 
     access_token: str = field(repr=False)
     issued_token_type: str
     token_type: str
     expires_in: int
     scope: str
+    authorization_details: list[JsonValue]
 
 
 def new_id() -> str:
@@ -165,6 +167,7 @@ class ExchangeService:
             "iss": issuer.iss,
             "sub": user.sub,
             "scope": render_scope(user.scope),
+            "authorization_details": render_details(user.details),
             "sha256": user.sha256,
         }
         require_actor_of_start(asker)  # step 7
@@ -219,4 +222,5 @@ def _answer(product: Product, request: ExchangeRequest, now: int) -> Issued:
         token_type="Bearer",
         expires_in=token.exp - now,
         scope=render_scope(token.scope),
+        authorization_details=render_details(token.details),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from tokensvc.core.details import Details, parse_details
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import split_compact, verify_signature
 from tokensvc.core.keyset import Algorithm, find_algorithm
@@ -17,6 +18,7 @@ from tokensvc.core.members import parse_integer, parse_text
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet, parse_requested_scope
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason, TokenRefused
+from tokensvc.exchange.authority import covered_details
 from tokensvc.exchange.parties import Agent, Registry, Terms, UpstreamIssuer
 from tokensvc.verify import KeySource, VerifiedToken
 from tokensvc.verify.expectation import MAX_TOKEN_BYTES
@@ -39,22 +41,22 @@ _BEFORE_SIGNATURE: Final = frozenset(
 # Headers that identity providers really send. `crit`, `b64`, `zip`, `jwk`, `jku`, `x5u`, `x5c` change how a token would
 # have to be read, or try to bring their own key (RFC 8725 s3.10).
 _UPSTREAM_HEADER: Final = frozenset({"typ", "alg", "kid", "x5t", "x5t#S256"})
-# A token with one of the first three was made by a token service: to start from it would drop the actors before. The
-# last limits a token in a way that is not read here, and must not be lost on the way (RFC 9396 s9.1).
-_REFUSED: Final = ("act", "grant_chain", "grant_profile", "authorization_details")
+# A token with one of these was made by a token service: to start from it would drop the actors before.
+_DELEGATED: Final = ("act", "grant_chain", "grant_profile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserToken:
     """A user's token from a trusted identity provider, verified, and allowed to this client.
 
-    `sub` carries the issuer's prefix. `scope` is what the token carries, registered here or not. `sha256` names the
-    token in records.
+    `sub` carries the issuer's prefix. `scope` is what the token carries, registered here or not; `details` are within
+    the issuer's ceiling. `sha256` names the token in records.
     """
 
     issuer: UpstreamIssuer
     sub: str
     scope: ScopeSet
+    details: Details
     iat: int
     exp: int
     sha256: str
@@ -148,16 +150,27 @@ def _open(token: str, issuer: UpstreamIssuer) -> Mapping[str, JsonValue]:
 
 
 def _parse_user(token: str, payload: Mapping[str, JsonValue], issuer: UpstreamIssuer) -> UserToken:
-    if not payload.keys().isdisjoint(_REFUSED):
-        raise Malformed("a token with a delegation or with authorization details is no user's token here")
+    if not payload.keys().isdisjoint(_DELEGATED):
+        raise Malformed("a token that carries a delegation is no user's token")
     return UserToken(
         issuer=issuer,
         sub=issuer.subject_prefix + parse_text(payload.get("sub"), "sub"),
         scope=parse_requested_scope(parse_text(payload.get("scope"), "scope")),
+        details=_parse_details(payload, issuer),
         iat=parse_integer(payload.get("iat"), "iat"),
         exp=parse_integer(payload.get("exp"), "exp"),
         sha256=sha256(token.encode("ascii")).hexdigest(),
     )
+
+
+def _parse_details(payload: Mapping[str, JsonValue], issuer: UpstreamIssuer) -> Details:
+    """What the token says, as far as the ceiling goes; the ceiling, where the token does not speak of them.
+
+    An entry that the ceiling does not cover is for another service, or more than this one gives: it grants nothing.
+    """
+    if "authorization_details" not in payload:
+        return issuer.ceiling_details
+    return covered_details(issuer.ceiling_details, parse_details(payload["authorization_details"]))
 
 
 def _require_current(payload: Mapping[str, JsonValue], user: UserToken, *, leeway_s: int, now: int) -> None:

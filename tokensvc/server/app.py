@@ -41,7 +41,7 @@ def make_app(
     """The ASGI application. Its lifespan opens `store` and closes it."""
     door = Door(registry, telemetry)
     path = issuer_path(terms.issuer)
-    well_known = metadata_endpoint(render_metadata(terms.issuer, registry))
+    well_known = metadata_endpoint(render_metadata(terms, registry))
     routes = [
         _route("POST", path + TOKEN, token_endpoint(door, exchange)),
         _route("POST", path + INTROSPECT, introspection_endpoint(door, introspection)),

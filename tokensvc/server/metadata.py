@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from tokensvc.core.chain import PROFILE
 from tokensvc.core.jsontext import JsonValue
-from tokensvc.exchange.parties import AuthMethod, Registry
+from tokensvc.exchange.parties import AuthMethod, Registry, Terms
 from tokensvc.exchange.request import GRANT_TYPE
 from tokensvc.server.answer import public_json
 from tokensvc.server.routes import INTROSPECT, JWKS, REVOKE, TOKEN, Endpoint
@@ -22,12 +22,15 @@ __all__ = ["metadata_endpoint", "render_metadata"]
 _AUTH_METHODS: Final[list[JsonValue]] = [*AuthMethod]
 
 
-def render_metadata(issuer: str, registry: Registry) -> dict[str, JsonValue]:
+def render_metadata(terms: Terms, registry: Registry) -> dict[str, JsonValue]:
     """The metadata document.
 
     Raises: ValueError when it is not RFC 8414's, which only a fault of ours can cause.
     """
+    issuer = terms.issuer
     scopes: list[JsonValue] = [*sorted(registry.scopes_at(registry.resources))]
+    # RFC 8414 s3.2 leaves out empty arrays.
+    types: dict[str, JsonValue] = {"authorization_details_types_supported": [*sorted(registry.detail_types())]}
     metadata: dict[str, JsonValue] = {
         "issuer": issuer,
         "token_endpoint": issuer + TOKEN,
@@ -38,13 +41,14 @@ def render_metadata(issuer: str, registry: Registry) -> dict[str, JsonValue]:
         "revocation_endpoint_auth_methods_supported": _AUTH_METHODS,
         "jwks_uri": issuer + JWKS,
         "grant_types_supported": [GRANT_TYPE],
-        # Required, and RFC 8414 s3.2 leaves out empty arrays: no authorization endpoint, so no response type.
+        # Required, and an empty array would be left out: no authorization endpoint, so no response type.
         "response_types_supported": ["none"],
         "scopes_supported": scopes,
+        **(types if registry.detail_types() else {}),
         # Ours: what a verifier of the grant chain is configured with.
-        "attenuation": "scope",
-        "proper_from": 1,
-        "scope_grammar": "exact",
+        "attenuation": terms.order.attenuation,
+        "proper_from": terms.order.proper_from,
+        "scope_grammar": terms.order.grammar,
         "grant_profile": PROFILE,
     }
     _validate(metadata)

@@ -19,6 +19,7 @@ def token_endpoint(door: Door, exchange: ExchangeService) -> Endpoint:
         # A proof that nobody checks must not make its sender believe that the token is bound (RFC 9449 s5).
         unsupported = "DPoP" if "dpop" in request.headers else None
         issued = await exchange.exchange(admitted.form, admitted.client, unsupported_header=unsupported)
+        details = {"authorization_details": issued.authorization_details} if issued.authorization_details else {}
         return uncached_json(
             {
                 "access_token": issued.access_token,
@@ -26,6 +27,7 @@ def token_endpoint(door: Door, exchange: ExchangeService) -> Endpoint:
                 "token_type": issued.token_type,
                 "expires_in": issued.expires_in,
                 "scope": issued.scope,
+                **details,
             }
         )
 

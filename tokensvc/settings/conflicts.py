@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
+from tokensvc.core.scope import ScopeGrammar, require_grammar, usable_scope
+from tokensvc.errors import Malformed
 from tokensvc.settings.model import Settings
 
 __all__ = ["Conflict", "find_conflicts"]
@@ -82,10 +84,29 @@ def _secrets_unique(settings: Settings) -> Iterator[Conflict]:
     yield from _repeats(hashes, "holds the secret of another client", "Generate a secret for each.")
 
 
+def _scope_grammar(settings: Settings) -> Iterator[Conflict]:
+    """A `*` means what the grammar says: written as a letter, it is everything to a verifier that reads segments."""
+    places = [(f"agent[{index}].scopes", agent.scopes) for index, agent in enumerate(settings.agents)]
+    places += [(f"resource[{index}].scopes", resource.scopes) for index, resource in enumerate(settings.resources)]
+    for key, scopes in places:
+        for scope in sorted(scope for scope in scopes if "*" in scope):
+            if settings.scope_grammar is ScopeGrammar.EXACT:
+                problem = f"{scope} has a wildcard, and scopes are compared as whole names"
+                yield Conflict(
+                    key=key,
+                    problem=problem,
+                    remedy='Register each scope by its name, or set scope_grammar = "segments".',
+                )
+            elif not _is_in_grammar(scope, settings.scope_grammar):
+                problem = f"{scope} has a wildcard that is not its last segment"
+                yield Conflict(key=key, problem=problem, remedy="Write it like crm.* or crm:*.")
+
+
 def _registered_scopes(settings: Settings) -> Iterator[Conflict]:
+    """Each scope has meaning somewhere. A wildcard is registered itself; a name may also be below a registered one."""
     known = frozenset[str]().union(*(resource.scopes for resource in settings.resources))
     for index, agent in enumerate(settings.agents):
-        for scope in sorted(agent.scopes - known):
+        for scope in sorted(agent.scopes - usable_scope(known, agent.scopes, settings.scope_grammar)):
             yield Conflict(
                 key=f"agent[{index}].scopes",
                 problem=f"{scope} is registered at no resource",
@@ -99,7 +120,8 @@ def _registered_resources(settings: Settings) -> Iterator[Conflict]:
         (f"identity_provider[{index}].ceiling.resources", provider.ceiling.resources)
         for index, provider in enumerate(settings.identity_providers)
     ]
-    places += [(f"agent[{index}].resources", agent.resources) for index, agent in enumerate(settings.agents)]
+    for index, agent in enumerate(settings.agents):
+        places += [(f"agent[{index}].resources", agent.resources), (f"agent[{index}].serves", agent.serves)]
     for key, resources in places:
         for resource in sorted(resources - known):
             yield Conflict(
@@ -117,6 +139,29 @@ def _default_resources(settings: Settings) -> Iterator[Conflict]:
                 problem="is not among the agent's resources",
                 remedy=_nearest(agent.default_resource, agent.resources, f"Add it to agent[{index}].resources."),
             )
+
+
+def _servers(settings: Settings) -> Iterator[Conflict]:
+    """A server goes on at resources that it may use at all, and has something to go on from."""
+    for index, agent in enumerate(settings.agents):
+        for resource in sorted(agent.downstream_resources - agent.resources):
+            yield Conflict(
+                key=f"agent[{index}].downstream_resources",
+                problem=f"{resource} is not among the agent's resources",
+                remedy=_nearest(resource, agent.resources, f"Add it to agent[{index}].resources."),
+            )
+        for name, other in (("serves", "downstream_resources"), ("downstream_resources", "serves")):
+            if getattr(agent, name) and not getattr(agent, other):
+                yield Conflict(
+                    key=f"agent[{index}].{name}",
+                    problem=f"means nothing without {other}",
+                    remedy=f"Say in agent[{index}].{other} "
+                    + (
+                        "where it goes on, or remove it."
+                        if name == "serves"
+                        else "what it is the server of, or remove it."
+                    ),
+                )
 
 
 def _delegatees(settings: Settings) -> Iterator[Conflict]:
@@ -165,13 +210,23 @@ _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
     _own_issuer,
     _parties_unique,
     _secrets_unique,
+    _scope_grammar,
     _registered_scopes,
     _registered_resources,
     _default_resources,
+    _servers,
     _delegatees,
     _fronts,
     _agents_and_users,
 )
+
+
+def _is_in_grammar(scope: str, grammar: ScopeGrammar) -> bool:
+    try:
+        require_grammar(frozenset({scope}), grammar)
+    except Malformed:
+        return False
+    return True
 
 
 def _repeats(entries: Iterable[tuple[str, str]], problem: str, remedy: str) -> Iterator[Conflict]:

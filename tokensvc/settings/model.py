@@ -12,13 +12,17 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field, StrictBool, StrictInt
 from pydantic.dataclasses import dataclass
 
+from tokensvc.core.authority import Attenuation
+from tokensvc.core.details import NO_DETAILS, OtherDetail, ToolDetail, render_details
 from tokensvc.core.jsontext import JsonValue, render_json
 from tokensvc.core.keyset import Algorithm
+from tokensvc.core.scope import ScopeGrammar
 from tokensvc.settings.values import (
     MAX_ITEMS,
     MAX_ROOT_LIFETIME_S,
     MEMORY,
     SQLITE,
+    AuthorizationDetails,
     Depth,
     FilePath,
     IssuerUrl,
@@ -26,6 +30,7 @@ from tokensvc.settings.values import (
     Name,
     Names,
     ResourceNames,
+    Resources,
     ResourceUri,
     SecretHashes,
     SomeAlgorithms,
@@ -118,6 +123,7 @@ class Ceiling:
     """What the users of one identity provider can authorise at most."""
 
     resources: SomeResources
+    authorization_details: AuthorizationDetails = NO_DETAILS
     max_depth: Depth = DEFAULT_DEPTH
 
 
@@ -143,7 +149,9 @@ class IdentityProvider:
 class Agent:
     """An agent: a client of the token endpoint and an actor in chains.
 
-    `fronts` are the upstream clients that obtain users' tokens for this agent alone. `enabled = false` bars it.
+    `fronts` are the upstream clients that obtain users' tokens for this agent alone. `serves`: the resources that it is
+    the server of; what is presented there it may exchange, to go on at its `downstream_resources`. `enabled = false`
+    bars it.
     """
 
     id: Name
@@ -153,6 +161,8 @@ class Agent:
     resources: SomeResources
     may_delegate_to: Names = frozenset()
     fronts: Names = frozenset()
+    serves: Resources = frozenset()
+    downstream_resources: Resources = frozenset()
     default_resource: ResourceUri | None = None
     max_lifetime_s: Lifetime | None = None
     max_depth: Depth | None = None
@@ -163,7 +173,8 @@ class Agent:
 class Resource:
     """A resource server: what tokens are for. As `client_id` it may ask about tokens; it never gets one.
 
-    `names` are what the parameter `audience` may call it by.
+    `names` are what the parameter `audience` may call it by. `enforces_details`: it checks the authorization details of
+    every call, so that a delegation without a tool, under attenuation "authority", really is less.
     """
 
     id: ResourceUri
@@ -172,17 +183,24 @@ class Resource:
     scopes: SomeScopes
     secret_sha256: SecretHashes = Field(repr=False)
     auth: AuthMethod = AuthMethod.CLIENT_SECRET_BASIC
+    enforces_details: StrictBool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Settings:
     """Everything that was configured. `load_settings` makes it, with paths resolved; nothing changes it.
 
+    `attenuation`: what a delegation leaves out: "scope" a scope, "authority" a scope, resource, detail or tool.
+    `proper_from`: the first hop that has to; 2 lets the first agent hold all that the user's token carries.
+    `scope_grammar`: "exact" names, or "segments", in which crm.* covers crm.read. Verifiers are told the same three.
     `version` names this configuration in records: the first 12 hexadecimal digits of the SHA-256 of every effective
     setting, defaults, overrides and resolved paths included.
     """
 
     issuer: IssuerUrl
+    attenuation: Attenuation = Attenuation.SCOPE
+    proper_from: Annotated[StrictInt, Field(ge=1, le=2)] = 1
+    scope_grammar: ScopeGrammar = ScopeGrammar.EXACT
     store: StoreSettings = Field(default_factory=StoreSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
     keys: KeySettings = Field(default_factory=KeySettings)
@@ -206,6 +224,8 @@ def _plain(value: object) -> JsonValue:
     match value:
         case None | bool() | int():
             return value
+        case ToolDetail() | OtherDetail():
+            return render_details((value,))[0]
         case frozenset():
             return sorted(str(item) for item in value)
         case tuple():

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema, StrictInt
+from pydantic_core import PydanticCustomError, core_schema
 
 from tokensvc.core.authority import is_resource
 from tokensvc.core.chain import HARD_MAX_DEPTH
+from tokensvc.core.details import Details, parse_details
 from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import MAX_SCOPES, is_scope_token
+from tokensvc.errors import Malformed
 
 __all__ = [
     "MAX_ITEMS",
@@ -21,6 +23,7 @@ __all__ = [
     "MEMORY",
     "SQLITE",
     "UNUSABLE",
+    "AuthorizationDetails",
     "Depth",
     "FilePath",
     "IssuerUrl",
@@ -29,6 +32,7 @@ __all__ = [
     "Names",
     "ResourceNames",
     "ResourceUri",
+    "Resources",
     "SecretHashes",
     "SomeAlgorithms",
     "SomeNames",
@@ -100,10 +104,17 @@ def _require_prefix(text: str) -> str:
 def _require_scope_token(text: str) -> str:
     if not is_scope_token(text):
         raise _unusable("is not a scope of RFC 6749 s3.3", "Write one scope per entry, without spaces or quotes.")
-    if "*" in text:
-        # Here it would be a letter like others; to a verifier that reads segments it would be everything below.
-        raise _unusable("has a wildcard, and scopes are compared as whole names", "Register each scope by its name.")
     return text
+
+
+def _read_details(value: object) -> Details:
+    try:
+        return parse_details(value)
+    except Malformed as exc:
+        raise _unusable(
+            f"is no list of authorization details ({exc.description})",
+            "See Authorization details in docs/token-profile.md.",
+        ) from exc
 
 
 def _require_resource(text: str) -> str:
@@ -183,12 +194,17 @@ StoreUrl = Annotated[str, AfterValidator(_require_store_url)]
 SubjectPrefix = Annotated[str, AfterValidator(_require_prefix)]
 IssuerUrl = Annotated[str, AfterValidator(_require_issuer_url)]
 FilePath = Annotated[Path, AfterValidator(_require_file)]
+# A schema of its own: pydantic would walk the type, which holds itself.
+AuthorizationDetails = Annotated[
+    Details, GetPydanticSchema(lambda _type, _handler: core_schema.no_info_plain_validator_function(_read_details))
+]
 Lifetime = Annotated[StrictInt, Field(ge=1, le=MAX_ROOT_LIFETIME_S)]
 Depth = Annotated[StrictInt, Field(ge=1, le=HARD_MAX_DEPTH)]
 
 Names = Annotated[frozenset[Name], entries(at_most=MAX_ITEMS)]
 ResourceNames = Annotated[frozenset[Annotated[str, AfterValidator(_require_resource_name)]], entries(at_most=MAX_ITEMS)]
 SomeNames = Annotated[frozenset[Name], entries(at_least=1, at_most=MAX_ITEMS)]
+Resources = Annotated[frozenset[ResourceUri], entries(at_most=MAX_ITEMS)]
 SomeResources = Annotated[frozenset[ResourceUri], entries(at_least=1, at_most=MAX_ITEMS)]
 SomeScopes = Annotated[
     frozenset[Annotated[str, AfterValidator(_require_scope_token)]], entries(at_least=1, at_most=MAX_SCOPES)
