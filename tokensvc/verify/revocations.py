@@ -4,11 +4,14 @@ Either a view that says how fresh it is, or the explicit statement that short li
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from operator import attrgetter
+from typing import Final, Protocol
 
 from tokensvc.core.revocation import Revocable, Revocation, RevocationKind
 
 __all__ = ["LifetimeOnly", "RevocationList", "RevocationView", "UnsafeRevocationElsewhere"]
+
+_ID: Final = attrgetter("id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ class RevocationList:
     def is_revoked(self, revocables: tuple[Revocable, ...]) -> bool:
         """True when any revocation hits any of `revocables`."""
         # Of nearly every token nothing is named, whatever its kind.
-        return not self._ids.isdisjoint([revocable.id for revocable in revocables]) and any(
+        return not self._ids.isdisjoint(map(_ID, revocables)) and any(
             revocation.hits(revocable)
             for revocable in revocables
             for revocation in self._by_subject.get((revocable.kind, revocable.id), ())

@@ -41,9 +41,11 @@ _NO_VIEW: Final = (LifetimeOnly, UnsafeRevocationElsewhere)
 
 _HEADER_MEMBERS: Final = frozenset({"typ", "alg", "kid"})
 _TYP: Final = frozenset({"at+jwt", "application/at+jwt"})
-# Until Python 3.12 a member of an enum costs ten times a global name, and these are needed for every hop.
+# Until Python 3.12 a member of an enum costs ten times a global name, and these are needed for every hop or token.
 _ISSUER: Final = Evidence.ISSUER
 _DELEGATOR: Final = Evidence.DELEGATOR
+_REVOCATION: Final = UncheckedStep.REVOCATION
+_HOLDER: Final = UncheckedStep.HOLDER
 _verified_token: Final = constructor_of(VerifiedToken)
 
 
@@ -296,9 +298,9 @@ def not_performed(claims: AccessTokenClaims, terms: _Terms) -> frozenset[Uncheck
     """What was not checked of a token with `claims`, because `terms` say so."""
     steps = []
     if isinstance(terms.revocations, _NO_VIEW):
-        steps.append(UncheckedStep.REVOCATION)
+        steps.append(_REVOCATION)
     if not terms.check_expiry:
         steps.append(UncheckedStep.EXPIRY)
     if claims.cnf is not None:
-        steps.append(UncheckedStep.HOLDER)
+        steps.append(_HOLDER)
     return frozenset(steps)
