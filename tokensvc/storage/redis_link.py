@@ -189,19 +189,21 @@ class Link:
         return self._connection
 
     def _new_connection(self) -> Connection:
-        make = SSLConnection if self._address.tls else Connection
-        return make(
-            host=self._address.host,
-            port=self._address.port,
-            db=self._address.db,
-            username=self._address.username,
-            password=self._address.password,
-            socket_connect_timeout=self._timeout_s,
-            socket_timeout=self._timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            driver_info=None,  # one command less that an ACL would have to allow
-        )
+        options: dict[str, Any] = {
+            "host": self._address.host,
+            "port": self._address.port,
+            "db": self._address.db,
+            "username": self._address.username,
+            "password": self._address.password,
+            "socket_connect_timeout": self._timeout_s,
+            "socket_timeout": self._timeout_s,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+            "driver_info": None,  # one command less that an ACL would have to allow
+        }
+        if self._address.tls:
+            return SSLConnection(**options, ssl_cert_reqs="required", ssl_check_hostname=True)
+        return Connection(**options)
 
     async def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
