@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
 
 from tests.storage.conformance import (
     NOW,
@@ -24,9 +25,11 @@ from tests.storage.conformance import (
     revocation,
     revoke,
 )
+from tests.storage.model import Script, play, scripts
 from tests.storage.redis_server import RedisServer
 from tokensvc.errors import Unavailable
 from tokensvc.ports import Committed
+from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.redis import RedisStore
 
 _numbers = itertools.count()
@@ -77,6 +80,13 @@ class TestLifetime(LifetimeConformance): ...
 
 def calls_of_scripts(server: RedisServer) -> int:
     return int(server.command("INFO", "commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+@settings(max_examples=100)
+@given(script=scripts)
+def test_it_answers_as_the_memory_store_does(server: RedisServer, script: Script) -> None:
+    store = RedisStore(server.address, RULE, prefix=f"store-{next(_numbers)}")
+    assert asyncio.run(play(store, script)) == asyncio.run(play(MemoryStore(RULE), script))
 
 
 async def test_steps_of_one_moment_share_a_call(store: RedisStore, server: RedisServer) -> None:
