@@ -168,6 +168,16 @@ async def test_a_server_that_may_forget_is_told_of(
     assert all(doubt is not None and doubt in told for told in events.doubts)
 
 
+async def test_a_server_whose_configuration_nobody_may_ask_for_is_told_of(started: Started) -> None:
+    events = HeardEvents()
+    store = RedisStore(started(*DURABLE, "--rename-command", "CONFIG", "").address, RULE, events=events)
+    await store.open()
+    await store.ping()
+    await store.close()
+    assert len(events.doubts) == 1
+    assert "CONFIG" in events.doubts[0]
+
+
 def test_what_could_not_be_checked_is_told_of() -> None:
     assert len(doubts_about({}, None)) == 2
     assert doubts_about({"aof_enabled": "1"}, {"save": "", "appendfsync": "always"}) == []
@@ -365,6 +375,24 @@ async def test_whoever_waits_for_a_server_that_hangs_is_answered_by_one_timeout(
         await require_well(store)
         # One to ask after it went on, one for either of these two questions: no call was made for those who waited.
         assert server.command("INFO", "stats")["total_connections_received"] - before == 2
+
+
+async def test_whoever_went_away_while_the_server_hung_disturbs_nobody(started: Started) -> None:
+    server = started(*DURABLE)
+    async with opened(server) as store:
+        await commit(store, "r0", "v0")
+        server.send(SIGSTOP)
+        calls = [asyncio.ensure_future(commit(store, f"r{n}", f"v{n}")) for n in range(1, 20)]
+        # By then each waits for its answer, or to be asked.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for call in calls[::2]:
+            call.cancel()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        server.send(SIGCONT)
+        assert all(isinstance(answer, asyncio.CancelledError) for answer in answers[::2])
+        assert all(isinstance(answer, Unavailable) for answer in answers[1::2])
+        await require_well(store)
 
 
 async def test_an_answer_that_comes_late_is_nobody_s(started: Started) -> None:

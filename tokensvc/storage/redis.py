@@ -152,10 +152,8 @@ class RedisStore:
             for name in ("save", "appendfsync"):
                 reply = await self._link.request("CONFIG", "GET", name)
                 config[name] = reply[1].decode() if reply else ""
-        except NoPermissionError:
-            return None
         except ResponseError:
-            # Managed servers take the command away instead.
+            # The ACL forbids it, or the command is taken away, as managed servers do.
             return None
         return config
 
