@@ -41,6 +41,16 @@ RULES = [
      "identity_provider[0].ceiling.resources", "urn:else is not registered"),
     ("a default resource is one of the agent's", (*RESEARCHER, "default_resource"), MAIL, API,
      "agent[1].default_resource", "is not among the agent's resources"),
+    ("a resource server has a secret", (*CRM, "auth"), "private_key_jwt", "client_secret_post",
+     "resource[0].auth", "only agents prove themselves by a key"),
+    ("an operator is nobody else", ("operator", 0, "id"), "planner", "ops",
+     "operator[0].id", "planner is also the id of another client"),
+    ("an operator has its own secret", ("operator", 0, "secret_sha256"), [sha256("planner")], [sha256("y")],
+     "operator[0].secret_sha256", "holds the secret of another client"),
+    ("what an agent serves is registered", (*RESEARCHER, "serves"), ["urn:else"], [MAIL],
+     "agent[1].serves", "urn:else is not registered"),
+    ("what is downstream may be used at all", (*RESEARCHER, "downstream_resources"), [MAIL], [API],
+     "agent[1].downstream_resources", f"{MAIL} is not among the agent's resources"),
     ("a delegatee is registered", (*PLANNER, "may_delegate_to"), ["researcher2"], ["researcher"],
      "agent[0].may_delegate_to", "researcher2 is no registered agent"),
     ("a delegatee is an agent", (*PLANNER, "may_delegate_to"), ["crm-api"], [],
@@ -68,8 +78,19 @@ def test_conflicting_settings_are_refused_where_agreeing_ones_are_accepted(
     values = (
         valid_values() if place != (*RESEARCHER, "id") else change(valid_values(), (*PLANNER, "may_delegate_to"), [])
     )
+    if place[0] == "operator":
+        values["operator"] = [{"id": "ops", "secret_sha256": [sha256("ops")]}]
+    values = change(values, (*RESEARCHER, "serves"), [API]) if place[-1] == "downstream_resources" else values
+    values = change(values, (*RESEARCHER, "downstream_resources"), [API]) if place[-1] == "serves" else values
     assert problems(tmp_path, change(values, place, refused)) == [found]
     assert problems(tmp_path, change(values, place, accepted)) == []
+
+
+def test_a_server_goes_on_somewhere_and_from_somewhere(tmp_path: Path) -> None:
+    for alone, other in (("serves", "downstream_resources"), ("downstream_resources", "serves")):
+        values = change(valid_values(), (*RESEARCHER, alone), [API])
+        assert problems(tmp_path, values) == [(f"agent[1].{alone}", f"means nothing without {other}")]
+        assert problems(tmp_path, change(values, (*RESEARCHER, other), [API])) == []
 
 
 def test_without_a_prefix_agent_ids_are_accepted_as_the_exchange_tells_users_from_agents(tmp_path: Path) -> None:

@@ -4,21 +4,28 @@ app = build_app(load_settings(Path("tokensvc.toml"), os.environ))
 uvicorn.Server(uvicorn_config(app)).run(sockets=[bind("127.0.0.1", 8700)])
 """
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from starlette.applications import Starlette
 
 from tokensvc.core.authority import Order
 from tokensvc.core.keyset import KeySet
+from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
-from tokensvc.exchange.parties import Agent, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.operate import OperatorService
+from tokensvc.exchange.parties import Agent, Operator, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
+from tokensvc.exchange.upstream_keys import UpstreamKeys
 from tokensvc.ports import Clock, Signer, Store
 from tokensvc.server.app import make_app
 from tokensvc.server.listen import bind, uvicorn_config
-from tokensvc.settings import IdentityProvider, Settings, load_upstream_keys
+from tokensvc.settings import NO_TYP, IdentityProvider, Settings, load_agent_keys, load_upstream_keys
 from tokensvc.settings.redis_url import RedisUrl
 from tokensvc.settings.start import load_store_password, require_own_keys
 from tokensvc.signing.local import LocalSigner
@@ -27,8 +34,29 @@ from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.redis import RedisAddress, RedisStore
 from tokensvc.storage.sqlite import SqliteStore
 from tokensvc.telemetry import Telemetry
+from tokensvc.verify.jwks_http import Door, RefreshedKeys, discover, fetch_from, open_door
+from tokensvc.verify.jwks_refresh import Fetch, seconds_since_boot
 
-__all__ = ["bind", "build_app", "open_store", "registry_of", "system_clock", "terms_of", "uvicorn_config"]
+__all__ = [
+    "bind",
+    "build_app",
+    "fetched_keys_of",
+    "open_store",
+    "registry_of",
+    "system_clock",
+    "terms_of",
+    "upstream_keys_of",
+    "uvicorn_config",
+]
+
+# An identity provider that is slow must not hold up its own users for longer than they wait for a page.
+_FETCH_TIMEOUT_S: Final = 5.0
+# Whoever sends unknown key ids can cause so many fetches and no more; a new key is taken up as fast as this.
+_FETCH_COOLDOWN_S: Final = 30.0
+# A key that was withdrawn may go on for so long when the provider says that its answers may be kept for a day.
+_MAX_FRESH_S: Final = 900.0
+# While an identity provider is down, its users may go on for so long.
+_MAX_STALE_S: Final = 3600.0
 
 
 def system_clock() -> int:
@@ -43,26 +71,32 @@ def build_app(
     store: Store | None = None,
     signer: Signer | None = None,
     telemetry: Telemetry | None = None,
+    fetched_keys: RefreshedKeys | None = None,
 ) -> Starlette:
-    """The token service as an ASGI application. Its lifespan opens the store and closes it.
+    """The token service as an ASGI application. Its lifespan opens the store and closes it, and keeps keys fresh.
 
     What is not given comes from `settings`. Raises: ConfigurationError, also for what only shows when both sides are at
     hand: a key of ours that an identity provider has as well.
     """
-    registry, terms = registry_of(settings), terms_of(settings)
+    terms = terms_of(settings)
     telemetry = Telemetry() if telemetry is None else telemetry
     store = open_store(settings, telemetry, clock=clock) if store is None else store
     signer = LocalSigner(settings.keys.dir, settings.keys.algorithm) if signer is None else signer
-    require_own_keys(settings, {issuer.iss: issuer.keys for issuer in registry.issuers.values()}, signer.public_keys())
+    fetched_keys = fetched_keys_of(settings) if fetched_keys is None else fetched_keys
+    require_own_keys(settings, load_upstream_keys(settings), load_agent_keys(settings), signer.public_keys())
+    registry = registry_of(settings, upstream_keys_of(settings, fetched=fetched_keys, own=signer.public_keys))
     return make_app(
         exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
         introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
         revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
+        operation=OperatorService(terms=terms, store=store, clock=clock),
+        authenticator=ClientAuthenticator(registry=registry, terms=terms, store=store, clock=clock),
         registry=registry,
         terms=terms,
         store=store,
         signer=signer,
         telemetry=telemetry,
+        while_running=fetched_keys,
     )
 
 
@@ -110,23 +144,73 @@ def terms_of(settings: Settings) -> Terms:
     )
 
 
-def registry_of(settings: Settings) -> Registry:
-    """Everybody who is registered. Raises: ConfigurationError when the keys of an identity provider cannot be read."""
-    keys = load_upstream_keys(settings)
+def fetched_keys_of(
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = seconds_since_boot,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> RefreshedKeys | None:
+    """What fetches the keys of the identity providers that are enabled; None where all keys are in files.
+
+    Nothing is fetched before it is entered. Providers that are down keep nobody from starting. `clock` and `sleep` are
+    for tests.
+    """
+    providers = [provider for provider in settings.identity_providers if provider.enabled and provider.keys_url]
+    if not providers:
+        return None
+    # One for all: to load the certificate authorities takes longer than most requests.
+    door = open_door(timeout_s=_FETCH_TIMEOUT_S)
+    fetches = {provider.iss: _fetch_of(provider, replace(door, reach=provider.reach)) for provider in providers}
+    return RefreshedKeys(
+        fetches,
+        timeout_s=_FETCH_TIMEOUT_S,
+        cooldown_s=_FETCH_COOLDOWN_S,
+        max_fresh_s=_MAX_FRESH_S,
+        max_stale_s=_MAX_STALE_S,
+        clock=clock,
+        sleep=sleep,
+    )
+
+
+def _fetch_of(provider: IdentityProvider, door: Door) -> Fetch:
+    return fetch_from(provider.jwks_url, door) if provider.jwks_url else discover(provider.iss, door)
+
+
+def upstream_keys_of(settings: Settings, *, fetched: RefreshedKeys | None, own: Callable[[], KeySet]) -> UpstreamKeys:
+    """The keys of the identity providers, those in files read now. `fetched` may be older, and go on.
+
+    Raises: ConfigurationError when a file cannot be read.
+    """
+    order = [provider.iss for provider in settings.identity_providers]
+    return UpstreamKeys(pinned=load_upstream_keys(settings), fetched=fetched, order=order, own=own)
+
+
+def registry_of(settings: Settings, keys: UpstreamKeys) -> Registry:
+    """Everybody who is registered; an identity provider that is disabled is not.
+
+    Raises: ConfigurationError when the keys of an agent cannot be read.
+    """
+    agent_keys = load_agent_keys(settings)
     return Registry(
         agents=[
             Agent(
                 id=agent.id,
                 auth=agent.auth,
                 secret_sha256=agent.secret_sha256,
+                keys=agent_keys.get(agent.id, KeySet([])),
+                accept_token_endpoint_audience=agent.accept_token_endpoint_audience,
+                max_assertion_lifetime_s=agent.max_assertion_lifetime_s,
                 scopes=agent.scopes,
                 resources=agent.resources,
                 may_delegate_to=agent.may_delegate_to,
                 fronts=agent.fronts,
+                serves=agent.serves,
+                downstream_resources=agent.downstream_resources,
                 default_resource=agent.default_resource,
                 max_lifetime_s=agent.max_lifetime_s,
                 max_depth=agent.max_depth,
                 enabled=agent.enabled,
+                upstream_client_ids=dict(agent.upstream_client_ids),
             )
             for agent in settings.agents
         ],
@@ -142,21 +226,37 @@ def registry_of(settings: Settings) -> Registry:
             )
             for resource in settings.resources
         ],
-        issuers=[_upstream_of(provider, keys[provider.iss]) for provider in settings.identity_providers],
+        operators=[
+            Operator(client_id=operator.id, auth=operator.auth, secret_sha256=operator.secret_sha256)
+            for operator in settings.operators
+        ],
+        issuers=[_upstream_of(provider, keys) for provider in settings.identity_providers if provider.enabled],
     )
 
 
-def _upstream_of(provider: IdentityProvider, keys: KeySet) -> UpstreamIssuer:
+def _upstream_of(provider: IdentityProvider, keys: UpstreamKeys) -> UpstreamIssuer:
     return UpstreamIssuer(
         iss=provider.iss,
-        keys=keys,
+        keys=keys.of(provider.iss),
         audience=provider.audience,
-        # A type is compared in lower case without its prefix (RFC 7515 s4.1.9).
-        typ=frozenset(typ.lower().removeprefix("application/") for typ in provider.typ),
+        typ=frozenset(map(_type_of, provider.typ)),
         algorithms=frozenset(str(algorithm) for algorithm in provider.algorithms),
+        client_claims=provider.client_claims,
+        max_token_lifetime_s=provider.max_token_lifetime_s,
+        scope_claim=provider.scope_claim,
+        scope_map=dict(provider.scope_map),
+        required_claims=provider.required_claims,
+        id_tokens=provider.id_tokens,
+        id_token_scope=provider.id_token_scopes,
         subject_prefix=provider.subject_prefix,
         session_lifetime_s=provider.session_lifetime_s,
         ceiling_resources=provider.ceiling.resources,
         ceiling_details=provider.ceiling.authorization_details,
         ceiling_max_depth=provider.ceiling.max_depth,
     )
+
+
+def _type_of(typ: str) -> str:
+    """As it is compared: in lower case without its prefix (RFC 7515 s4.1.9), "" for none."""
+    lower = typ.lower()
+    return "" if lower == NO_TYP else lower.removeprefix("application/")

@@ -21,6 +21,7 @@ from tests.settings_file import valid_values, write_settings
 from tokensvc import wiring
 from tokensvc.cli import make_app
 from tokensvc.core.keyset import Algorithm
+from tokensvc.server.listen import TAKEN_OVER
 from tokensvc.settings import Settings
 from tokensvc.signing.keyfiles import generate_key
 from tokensvc.storage.memory import MemoryStore
@@ -33,7 +34,7 @@ LOCAL = {"issuer": "http://127.0.0.1:8700", "store": {"url": "memory:"}}
 
 @pytest.fixture(autouse=True)
 def _loggers_given_back() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("uvicorn", "asyncio")]
+    loggers = [logging.getLogger(name) for name in TAKEN_OVER]
     before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
     yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):

@@ -154,3 +154,38 @@ async def test_the_lifetime_of_a_token_is_the_configured_one_at_most(world: Worl
         issued = await world.but(token_lifetime_s=seconds).exchange("planner", world.starting())
         assert issued.expires_in == seconds
         assert claims_of(issued.access_token)["exp"] == NOW + seconds
+
+
+class TestRequestedMaxDepth:
+    async def test_it_is_the_highest_hop_that_may_ever_stand_below(self, world: World) -> None:
+        first = await world.start(requested_max_depth="2")
+        assert claims_of(first)["grant_chain"][1]["max_depth"] == 2
+        second = await world.delegate(first)
+        assert claims_of(second)["grant_chain"][2]["max_depth"] == 2
+        onward = world.delegation(second, requested_actor="fetcher", scope="crm.read")
+
+        assert await world.verdict("researcher", onward) == (OAuthError.INVALID_REQUEST, Reason.DEPTH_EXCEEDED)
+        deeper = await world.delegate(await world.start(requested_max_depth="3"))
+        onward = world.delegation(deeper, requested_actor="fetcher", scope="crm.read")
+        assert await world.verdict("researcher", onward) is None
+
+    async def test_more_than_a_bound_is_refused_and_names_it(self, world: World) -> None:
+        first = await world.start(requested_max_depth="3")
+        refusal = await world.refused("planner", world.delegation(first, requested_max_depth="4"))
+
+        assert (refusal.reason, refusal.description) == (
+            Reason.DEPTH_EXCEEDED,
+            "requested_max_depth may be at most 3 here",
+        )
+        assert await world.verdict("planner", world.delegation(first, requested_max_depth="3")) is None
+
+    async def test_a_renewal_takes_none(self, world: World) -> None:
+        first = await world.start()
+
+        for name in ("requested_max_depth", "requested_lifetime_s"):
+            request = {**world.renewal(first), name: ("5",)}
+            assert await world.verdict("planner", request) == (
+                OAuthError.INVALID_REQUEST,
+                Reason.PARAMETER_UNSUPPORTED,
+            )
+        assert await world.verdict("planner", world.renewal(first)) is None

@@ -18,7 +18,7 @@ from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.redis import RedisStore
 from tokensvc.storage.sqlite import SqliteStore
 from tokensvc.telemetry import Telemetry
-from tokensvc.wiring import build_app, open_store, registry_of, system_clock, terms_of
+from tokensvc.wiring import build_app, open_store, registry_of, system_clock, terms_of, upstream_keys_of
 
 
 @pytest.fixture
@@ -27,8 +27,12 @@ def settings(tmp_path: Path) -> Settings:
     configured["agent"][0] |= {"max_lifetime_s": 60, "max_depth": 2, "fronts": ["chat-ui"]}
     configured["limits"] = {"depth": 4, "token_lifetime_s": 100, "root_lifetime_s": 1000, "leeway_s": 5}
     configured["limits"]["token_bytes"] = 7000
-    configured["identity_provider"][0] |= {"typ": ["application/AT+JWT", "JWT"], "subject_prefix": "corp:"}
-    configured["identity_provider"][0] |= {"session_lifetime_s": 500}
+    configured["agent"][0]["upstream_client_ids"] = {IDP: "0oa1"}
+    configured["identity_provider"][0] |= {"typ": ["application/AT+JWT", "JWT", "none"], "subject_prefix": "corp:"}
+    configured["identity_provider"][0] |= {"session_lifetime_s": 500, "max_token_lifetime_s": 600}
+    configured["identity_provider"][0] |= {"id_tokens": True, "id_token_scopes": ["crm.read"]}
+    configured["identity_provider"][0] |= {"client_claims": ["azp", "cid"], "required_claims": {"tid": "t"}}
+    configured["identity_provider"][0] |= {"scope_claim": "a.b", "scope_map": {"boss": ["crm.read", "crm.write"]}}
     return make_world(tmp_path, configured).settings
 
 
@@ -40,8 +44,8 @@ def test_terms_are_the_limits(settings: Settings) -> None:
     assert (terms.leeway_s, terms.max_issued_bytes) == (5, 7000)
 
 
-def test_the_registry_is_everybody_configured(settings: Settings) -> None:
-    registry = registry_of(settings)
+async def test_the_registry_is_everybody_configured(settings: Settings) -> None:
+    registry = registry_of(settings, upstream_keys_of(settings, fetched=None, own=FixedSigner(ec_key("o")).public_keys))
 
     planner, retired, api = registry.agents["planner"], registry.agents["retired"], registry.resources[API]
     assert (planner.auth, planner.max_lifetime_s, planner.max_depth) == ("client_secret_basic", 60, 2)
@@ -51,12 +55,23 @@ def test_the_registry_is_everybody_configured(settings: Settings) -> None:
     assert planner.secret_sha256 == (sha256("planner-secret-" + "x" * 32),)
     assert (api.client_id, registry.resource_named("crm")) == ("crm-api", api)
     provider = registry.issuers[IDP]
-    assert provider.typ == {"at+jwt", "jwt"}
+    assert provider.typ == {"at+jwt", "jwt", ""}
     assert provider.algorithms == {"ES256"}
     assert (provider.subject_prefix, provider.session_lifetime_s) == ("corp:", 500)
     assert provider.ceiling_resources == {API}
     assert provider.ceiling_max_depth == 5
-    assert [key.kid for key in provider.keys] == ["idp"]
+    assert provider.audience == {"tokensvc"}
+    assert provider.id_tokens
+    assert provider.id_token_scope == {"crm.read"}
+    assert provider.client_claims == {"azp", "cid"}
+    assert provider.scope_claim == ("a", "b")
+    assert provider.scope_map == {"boss": {"crm.read", "crm.write"}}
+    assert provider.required_claims == ((("tid",), ("t",)),)
+    assert provider.max_token_lifetime_s == 600
+    assert planner.client_ids_at(IDP) == {"chat-ui", "0oa1"}
+    key = await provider.keys.find("idp")
+    assert key is not None
+    assert key.thumbprint == ec_key("idp").public.thumbprint
 
 
 def test_the_store_is_the_one_its_url_names(settings: Settings, tmp_path: Path) -> None:
@@ -97,6 +112,7 @@ def test_without_a_signing_key_nothing_is_built(settings: Settings) -> None:
 
 def test_one_key_under_two_issuers_is_refused(settings: Settings) -> None:
     file = settings.identity_providers[0].jwks_file
+    assert file is not None
     other = FixedSigner(ec_key("service"))
 
     with pytest.raises(ConfigurationError) as refused:

@@ -2,7 +2,7 @@
 
 One file per command, each with `register(app: typer.Typer) -> None`, which adds the command to the application. A file
 imports Typer at its top and everything heavy inside its command, so that `tokensvc --help` is quick. What the commands
-share (options, exit codes, how problems look) is in `console`.
+share (options, exit codes, how problems look) is in `console`; what those that judge a token share, in `judging`.
 """
 
 import os
@@ -95,7 +95,7 @@ def make_app() -> "typer.Typer":
     """The application with every command."""
     import typer
 
-    from tokensvc.cli import check_config, demo, init, keys, serve, verify
+    from tokensvc.cli import check_config, demo, explain, init, keys, serve, verify
 
     app = typer.Typer(
         name="tokensvc",
@@ -122,6 +122,6 @@ def make_app() -> "typer.Typer":
         """Options of the application itself."""
 
     # In the order in which a newcomer meets them.
-    for command in (demo, init, check_config, keys, serve, verify):
+    for command in (demo, init, check_config, keys, serve, verify, explain):
         command.register(app)
     return app

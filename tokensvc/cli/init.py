@@ -62,10 +62,11 @@ token_bytes = 8000               # the size of an issued token, 16384 at most
 
 # The identity provider whose users may delegate.
 # This one is a STAND-IN FOR DEVELOPMENT: its private key lies in {idp_private}, so whoever reads that file
-# is every user. Put your own provider's values here, its JWK set into a file, and delete {idp_private}.
+# is every user. Put your own provider's values here, discovery = true in place of jwks_file, and delete {idp_private}.
+# docs/identity-providers.md has the settings for Keycloak, Entra ID, Okta, Auth0, Google and Cognito.
 [[identity_provider]]
 iss = "https://idp.invalid"
-jwks_file = "{idp_public}"
+jwks_file = "{idp_public}"       # or jwks_url = "https://...", or discovery = true
 audience = ["tokensvc"]          # what its tokens for this service carry in aud
 typ = ["at+jwt"]                 # RFC 9068; some providers write JWT
 algorithms = ["RS256"]
@@ -79,7 +80,7 @@ ceiling = {{ resources = ["https://api.example"], max_depth = 5 }}
 # still less to researcher: every step gives something up.
 [[agent]]
 id = "planner"
-auth = "client_secret_basic"     # or client_secret_post
+auth = "client_secret_basic"     # or client_secret_post; or private_key_jwt, with jwks_file = "planner.jwks.json"
 secret_sha256 = ["{planner}"]    # two may live at once, to replace one without an outage
 scopes = ["crm.read", "crm.write"]
 resources = ["https://api.example"]
@@ -88,6 +89,8 @@ may_delegate_to = ["researcher"]
 fronts = []                      # clients that obtain the user's token for this agent alone, such as a chat UI
 # max_lifetime_s = 3600          # of a delegation to this agent
 # max_depth = 3
+# serves = ["https://api.example"]                  # it is the server there, and calls further with what it is shown:
+# downstream_resources = ["https://mail.example"]   # here, while that token lives
 # enabled = false                # bars the agent
 
 [[agent]]

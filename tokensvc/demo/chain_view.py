@@ -13,7 +13,7 @@ from tokensvc.core.details import render_details
 from tokensvc.core.scope import ScopeSet, render_scope
 from tokensvc.verify import VerifiedToken
 
-__all__ = ["Loss", "chain_tree", "loss", "show_time", "visible"]
+__all__ = ["Loss", "add_line", "chain_tree", "entry_label", "loss", "show_time", "visible"]
 
 # The last second of the year 9999, beyond which datetime does not go; a claim may.
 _LAST_DATE: Final = 253_402_300_799
@@ -47,12 +47,12 @@ def chain_tree(token: VerifiedToken) -> Tree:
     Print it on a console without `soft_wrap`: with it, Rich cuts a tree at the width of the console.
     """
     root = token.chain.root
-    tree = Tree(_entry(root.sub, f"user, on the word of {visible(root.iss)}", root.authority, None))
+    tree = Tree(entry_label(root.sub, f"user, on the word of {visible(root.iss)}", root.authority, None))
     branch, above = tree, root.authority
     for index, hop in enumerate(token.chain.hops, start=1):
         role = "current actor" if index == token.depth else "actor"
         lost = loss(above, hop.authority)
-        branch = branch.add(_entry(hop.actor, f"hop {index}, {role}", hop.authority, lost))
+        branch = branch.add(entry_label(hop.actor, f"hop {index}, {role}", hop.authority, lost))
         above = hop.authority
     branch.add(_leaf(token))
     return tree
@@ -73,17 +73,18 @@ def visible(text: str) -> str:
     return text.encode("unicode_escape").decode("ascii").replace(" ", r"\x20")
 
 
-def _entry(name: str, role: str, authority: Authority, lost: Loss | None) -> Text:
+def entry_label(name: str, role: str, authority: Authority, lost: Loss | None) -> Text:
+    """An entry of the chain: whose it is, what it grants and, where that is known, what it lost."""
     label = Text.assemble((visible(name), "bold"), f"  ({role})")
-    _add_line(label, "scope", render_scope(authority.scope))
+    add_line(label, "scope", render_scope(authority.scope))
     if authority.details:
         # As it stands in the token, in ASCII: names of tools and their values are text of others.
-        _add_line(label, "details", json.dumps(render_details(authority.details)))
-    _add_line(label, "resources", " ".join(sorted(authority.resources)))
-    _add_line(label, "expires", show_time(authority.exp))
-    _add_line(label, "max depth", str(authority.max_depth))
+        add_line(label, "details", json.dumps(render_details(authority.details)))
+    add_line(label, "resources", " ".join(sorted(authority.resources)))
+    add_line(label, "expires", show_time(authority.exp))
+    add_line(label, "max depth", str(authority.max_depth))
     if lost is not None:
-        _add_line(label, "lost", "; ".join(_describe(lost)), style="yellow")
+        add_line(label, "lost", "; ".join(_describe(lost)), style="yellow")
     return label
 
 
@@ -100,12 +101,13 @@ def _describe(lost: Loss) -> list[str]:
 
 def _leaf(token: VerifiedToken) -> Text:
     label = Text.assemble(("token", "bold"), "  (exchange-only)" if token.is_exchange_only else "")
-    _add_line(label, "audience", visible(token.audience))
-    _add_line(label, "expires", show_time(token.exp))
-    _add_line(label, "not checked", " ".join(sorted(token.not_performed)) or "nothing was left out")
+    add_line(label, "audience", visible(token.audience))
+    add_line(label, "expires", show_time(token.exp))
+    add_line(label, "not checked", " ".join(sorted(token.not_performed)) or "nothing was left out")
     return label
 
 
-def _add_line(label: Text, name: str, value: str, *, style: str = "") -> None:
+def add_line(label: Text, name: str, value: str, *, style: str = "") -> None:
+    """Add to `label` a line of its own that says `value` under `name`; both are safe for a terminal already."""
     label.append(f"\n{name:<{_INDENT}}", "dim")
     label.append(value, style)

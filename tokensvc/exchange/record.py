@@ -39,6 +39,7 @@ _MAX_ITEMS: Final = 4
 def describe_request(request: ExchangeRequest) -> dict[str, JsonValue]:
     """The parameters of a request, the subject token excepted."""
     return {
+        "subject_token_type": request.subject_token_type,
         "resource": [_safe(resource) for resource in request.resource[:_MAX_ITEMS]],
         "audience": [_safe(audience) for audience in request.audience[:_MAX_ITEMS]],
         "scope": None if request.scope is None else _safe(request.scope),
@@ -47,6 +48,7 @@ def describe_request(request: ExchangeRequest) -> dict[str, JsonValue]:
         else _safe(request.authorization_details),
         "requested_actor": None if request.requested_actor is None else _safe(request.requested_actor),
         "requested_lifetime_s": request.requested_lifetime_s,
+        "requested_max_depth": request.requested_max_depth,
         "issued_token_type": request.issued_token_type,
     }
 

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from tokensvc.core.chain import HARD_MAX_DEPTH
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 
 __all__ = [
     "ACCESS_TOKEN_TYPE",
     "GRANT_TYPE",
+    "ID_TOKEN_TYPE",
     "JWT_TYPE",
     "ExchangeRequest",
     "Form",
@@ -20,20 +22,16 @@ __all__ = [
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"
 JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
+ID_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:id_token"
 
 Form = Mapping[str, tuple[str, ...]]
 """A form's parameters in order of arrival, those with an empty value left out (RFC 6749 s3.2)."""
 
 _REPEATABLE: Final = frozenset({"resource", "audience"})
-# Parameters of ours or of RFC 8693 that mean something which is not built: ignoring one would change what the
-# asker believes it got.
-_UNSUPPORTED: Final = (
-    "actor_token",
-    "actor_token_type",
-    "delegation_grant",
-    "requested_max_depth",
-)
+# Parameters of ours that mean something which is not built: ignoring one would change what the asker believes it got.
+_UNSUPPORTED: Final = ("delegation_grant",)
 _TOKEN_TYPES: Final = frozenset({ACCESS_TOKEN_TYPE, JWT_TYPE})
+_DEPTHS: Final = frozenset(map(str, range(1, HARD_MAX_DEPTH + 1)))
 # Seconds in decimal, no sign, no leading zero; the longest delegation is far below a million seconds.
 _LIFETIME: Final = re.compile(r"[1-9][0-9]{0,5}")
 
@@ -42,17 +40,22 @@ _LIFETIME: Final = re.compile(r"[1-9][0-9]{0,5}")
 class ExchangeRequest:
     """What an authenticated client asks for. `resource` and `audience` in order of arrival; lifetime in seconds.
 
+    `requested_max_depth` is the highest hop index that may ever stand below the new hop.
+
     `scope` and `authorization_details` are texts as they came: what is wrong with them is told with what they ask for.
     """
 
     subject_token: str = field(repr=False)
+    subject_token_type: str
     issued_token_type: str
     resource: tuple[str, ...]
     audience: tuple[str, ...]
+    actor_token: str | None = field(repr=False)
     scope: str | None
     authorization_details: str | None
     requested_actor: str | None
     requested_lifetime_s: int | None
+    requested_max_depth: int | None
 
 
 def require_single(form: Form, *, repeatable: frozenset[str] = _REPEATABLE) -> None:
@@ -74,18 +77,24 @@ def parse_exchange_request(form: Form) -> ExchangeRequest:
         if name in form:
             raise _invalid(Reason.PARAMETER_UNSUPPORTED, f"the parameter {name} is not supported")
     subject_token = _required(form, "subject_token")
-    _require_token_type(_required(form, "subject_token_type"), "subject_token_type")
+    subject_token_type = _required(form, "subject_token_type")
+    # A user's token of an identity provider may be an ID token.
+    if subject_token_type != ID_TOKEN_TYPE:
+        _require_token_type(subject_token_type, "subject_token_type")
     issued_token_type = _optional(form, "requested_token_type") or ACCESS_TOKEN_TYPE
     _require_token_type(issued_token_type, "requested_token_type")
     return ExchangeRequest(
         subject_token=subject_token,
+        subject_token_type=subject_token_type,
         issued_token_type=issued_token_type,
         resource=form.get("resource", ()),
         audience=form.get("audience", ()),
+        actor_token=_parse_actor_token(form),
         scope=_optional(form, "scope"),
         authorization_details=_optional(form, "authorization_details"),
         requested_actor=_optional(form, "requested_actor"),
         requested_lifetime_s=_parse_lifetime(_optional(form, "requested_lifetime_s")),
+        requested_max_depth=_parse_depth(_optional(form, "requested_max_depth")),
     )
 
 
@@ -108,11 +117,30 @@ def _require_token_type(value: str, name: str) -> None:
         )
 
 
+def _parse_actor_token(form: Form) -> str | None:
+    """Both of its parameters or none (RFC 8693 s2.1); what an agent says of itself is a JWT and no access token."""
+    actor_token, kind = _optional(form, "actor_token"), _optional(form, "actor_token_type")
+    if (actor_token is None) != (kind is None):
+        missing = "actor_token" if actor_token is None else "actor_token_type"
+        raise _invalid(Reason.PARAMETER_MISSING, f"the parameter {missing} is required beside the other")
+    if kind not in {None, JWT_TYPE}:
+        raise _invalid(Reason.PARAMETER_UNSUPPORTED, f"actor_token_type is {JWT_TYPE}; no other type is supported")
+    return actor_token
+
+
 def _parse_lifetime(text: str | None) -> int | None:
     if text is None:
         return None
     if _LIFETIME.fullmatch(text) is None:
         raise _invalid(Reason.PARAMETER_INVALID, "requested_lifetime_s is a whole number of seconds from 1 on")
+    return int(text)
+
+
+def _parse_depth(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if text not in _DEPTHS:
+        raise _invalid(Reason.PARAMETER_INVALID, f"requested_max_depth is a whole number from 1 to {HARD_MAX_DEPTH}")
     return int(text)
 
 

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from tokensvc.server.protocol import ConnectionLimits, bounded_protocol
 from tokensvc.telemetry import Telemetry
 
-__all__ = ["bind", "uvicorn_config"]
+__all__ = ["TAKEN_OVER", "bind", "uvicorn_config"]
 
 # What waits to be accepted while the loop is busy; a few hundred milliseconds of a busy server.
 _BACKLOG: Final = 1024
@@ -18,6 +18,9 @@ _BACKLOG: Final = 1024
 _GRACEFUL_SHUTDOWN_S: Final = 10
 # Agents renew every few minutes: keeping the connection in between would save little.
 _KEEP_ALIVE_S: Final = 5
+
+TAKEN_OVER: Final = ("uvicorn", "asyncio", "tokensvc.verify", "tokensvc.exchange")
+"""The loggers whose lines become events of the service's own log."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -53,11 +56,11 @@ def uvicorn_config(
 ) -> uvicorn.Config:
     """How uvicorn runs `app`: `uvicorn.Server(config).serve(sockets=[bind(host, port)])`.
 
-    `host`, `port` and `fd` count only where no sockets are handed over. With `telemetry`, what uvicorn logs is written
+    `host`, `port` and `fd` count only where no sockets are handed over. With `telemetry`, what uvicorn and we log goes
     there; a process that has its own logging leaves it out. `limits` bounds connections; tests give small ones.
     """
     if telemetry is not None:
-        for name in ("uvicorn", "asyncio"):
+        for name in TAKEN_OVER:
             telemetry.take_over(logging.getLogger(name))
     return uvicorn.Config(
         app,

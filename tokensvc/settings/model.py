@@ -6,6 +6,7 @@ The names of the fields are the keys of `tokensvc.toml`; only the lists of table
 import hashlib
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from tokensvc.core.authority import Attenuation
 from tokensvc.core.details import NO_DETAILS, OtherDetail, ToolDetail, render_details
 from tokensvc.core.jsontext import JsonValue, render_json
+from tokensvc.core.jwks_url import UnsafeReach, discovery_url
 from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import ScopeGrammar
 from tokensvc.settings.redis_url import REDIS_SCHEMES, RedisUrl, parse_redis_url
@@ -23,16 +25,23 @@ from tokensvc.settings.values import (
     MAX_ROOT_LIFETIME_S,
     SQLITE,
     AuthorizationDetails,
+    ClaimRules,
+    ClientIds,
     Depth,
     FilePath,
     IssuerUrl,
     Lifetime,
     Name,
     Names,
+    Networks,
     ResourceNames,
+    Resources,
     ResourceUri,
+    ScopeMap,
+    Scopes,
     SecretHashes,
     SomeAlgorithms,
+    SomeClaim,
     SomeNames,
     SomeResources,
     SomeScopes,
@@ -42,12 +51,14 @@ from tokensvc.settings.values import (
 )
 
 __all__ = [
+    "NO_TYP",
     "Agent",
     "AuthMethod",
     "Ceiling",
     "IdentityProvider",
     "KeySettings",
     "Limits",
+    "Operator",
     "Resource",
     "ServerSettings",
     "Settings",
@@ -68,6 +79,14 @@ DEFAULT_TOKEN_BYTES: Final = 8000
 # What our own verifier accepts; a smaller token than the lower bound has no room for a chain.
 MAX_TOKEN_BYTES: Final = 16384
 MIN_TOKEN_BYTES: Final = 1024
+# An assertion is made for one request (RFC 7523 s3 leaves the length to us). Authlib makes them for an hour.
+DEFAULT_ASSERTION_LIFETIME_S: Final = 300
+MAX_ASSERTION_LIFETIME_S: Final = 3600
+# Each is fetched from in the background, and a token is held against one of them only.
+MAX_PROVIDERS: Final = 100
+NO_TYP: Final = "none"
+"""Stands in `typ` for tokens that have none."""
+
 _CONFIG: Final = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_by_name=True)
 
 
@@ -76,6 +95,7 @@ class AuthMethod(StrEnum):
 
     CLIENT_SECRET_BASIC = "client_secret_basic"
     CLIENT_SECRET_POST = "client_secret_post"
+    PRIVATE_KEY_JWT = "private_key_jwt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -144,36 +164,83 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class IdentityProvider:
-    """An issuer of user tokens that may start a delegation.
+    """An issuer of user tokens that may start a delegation. `enabled = false` bars it, and what it started.
 
-    `audience`: the values of `aud` that name this service in its tokens; `typ`: the JWS types that it gives them.
+    Keys: one of `jwks_file`, `jwks_url` and `discovery`. `private_networks` (CIDR) may be fetched from besides the
+    public internet; where they are loopback, over http too.
+    `audience`: the values of `aud` that name this service in access tokens; none: no access token is accepted.
+    `typ`: the JWS types that its access tokens have, "none" for those without. `client_claims`: which claims name the
+    client that obtained a token. `max_token_lifetime_s`: from `iat` to `exp`.
+    `scope_claim`: where the scopes stand, text or array. `scope_map`: their names to ours; when there is one, what it
+    does not name counts for nothing. `required_claims`: each must have the value, or one of the values, given.
+    `id_tokens`: ID tokens are accepted; they carry `id_token_scopes` besides those of `scope_claim`.
     `session_lifetime_s`: how long a delegation lasts at most; 0 means that it ends with the user's token.
     """
 
     iss: Name
-    jwks_file: FilePath
-    audience: SomeNames
+    enabled: StrictBool = True
+    jwks_file: FilePath | None = None
+    jwks_url: Name | None = None
+    discovery: StrictBool = False
+    private_networks: Networks = ()
+    audience: SomeNames = frozenset()
     typ: SomeNames = frozenset({"at+jwt"})
     algorithms: SomeAlgorithms = frozenset({Algorithm.RS256})
+    client_claims: SomeNames = frozenset({"azp", "client_id"})
+    max_token_lifetime_s: Annotated[StrictInt, Field(ge=1)] | None = None
+    scope_claim: SomeClaim = ("scope",)
+    scope_map: ScopeMap = ()
+    required_claims: ClaimRules = ()
+    id_tokens: StrictBool = False
+    id_token_scopes: Scopes = frozenset()
     subject_prefix: SubjectPrefix = ""
     session_lifetime_s: Annotated[StrictInt, Field(ge=0, le=MAX_ROOT_LIFETIME_S)] = 0
     ceiling: Ceiling
+
+    @property
+    def keys_url(self) -> str | None:
+        """What is fetched for its keys: `jwks_url`, or the provider's metadata; None where they are in a file.
+
+        Raises: ValueError for an `iss` that has no metadata.
+        """
+        return discovery_url(self.iss) if self.discovery else self.jwks_url
+
+    @property
+    def reach(self) -> UnsafeReach | None:
+        """Where keys may be fetched from besides the public internet."""
+        if not self.private_networks:
+            return None
+        loopback = all(ip_network(network).is_loopback for network in self.private_networks)
+        return UnsafeReach(networks=self.private_networks, plain_http=loopback)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Agent:
     """An agent: a client of the token endpoint and an actor in chains.
 
-    `fronts` are the upstream clients that obtain users' tokens for this agent alone. `enabled = false` bars it.
+    It proves itself by one of the secrets of `secret_sha256`, or with `private_key_jwt` by a key of `jwks_file`.
+    `accept_token_endpoint_audience`: its assertions may name the token endpoint's URL instead of the issuer.
+    `fronts` are the upstream clients that obtain users' tokens for this agent alone. `upstream_client_ids`: what the
+    agent itself is called at an identity provider, by `iss`; elsewhere it is called by its `id`.
+    `serves`: the resources that it is the server of; what is presented there it may exchange, to go on at its
+    `downstream_resources`. `enabled = false` bars it.
     """
 
     id: Name
     auth: AuthMethod
-    secret_sha256: SecretHashes = Field(repr=False)
+    secret_sha256: SecretHashes = Field(default=(), repr=False)
+    jwks_file: FilePath | None = None
+    accept_token_endpoint_audience: StrictBool = False
+    max_assertion_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_ASSERTION_LIFETIME_S)] = (
+        DEFAULT_ASSERTION_LIFETIME_S
+    )
     scopes: SomeScopes
     resources: SomeResources
     may_delegate_to: Names = frozenset()
     fronts: Names = frozenset()
+    upstream_client_ids: ClientIds = ()
+    serves: Resources = frozenset()
+    downstream_resources: Resources = frozenset()
     default_resource: ResourceUri | None = None
     max_lifetime_s: Lifetime | None = None
     max_depth: Depth | None = None
@@ -198,6 +265,15 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Operator:
+    """Somebody who may revoke anything, by a secret of its own. It gets no tokens and introspects none."""
+
+    id: Name
+    secret_sha256: SecretHashes = Field(repr=False)
+    auth: AuthMethod = AuthMethod.CLIENT_SECRET_BASIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Settings:
     """Everything that was configured. `load_settings` makes it, with paths resolved; nothing changes it.
 
@@ -216,12 +292,15 @@ class Settings:
     server: ServerSettings = Field(default_factory=ServerSettings)
     keys: KeySettings = Field(default_factory=KeySettings)
     limits: Limits = Field(default_factory=Limits)
-    identity_providers: Annotated[tuple[IdentityProvider, ...], entries(at_least=1, at_most=1)] = Field(
+    identity_providers: Annotated[tuple[IdentityProvider, ...], entries(at_least=1, at_most=MAX_PROVIDERS)] = Field(
         validation_alias="identity_provider"
     )
     agents: Annotated[tuple[Agent, ...], entries(at_most=MAX_ITEMS)] = Field(default=(), validation_alias="agent")
     resources: Annotated[tuple[Resource, ...], entries(at_least=1, at_most=MAX_ITEMS)] = Field(
         validation_alias="resource"
+    )
+    operators: Annotated[tuple[Operator, ...], entries(at_most=MAX_ITEMS)] = Field(
+        default=(), validation_alias="operator"
     )
 
     version: str = Field(init=False, default="")

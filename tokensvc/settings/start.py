@@ -32,14 +32,26 @@ def require_private_when_plain(settings: Settings, host: str, *, file: str) -> N
     raise ConfigurationError(problem, file=file, key="server.host", remedy=remedy)
 
 
-def require_own_keys(settings: Settings, upstream: Mapping[str, KeySet], own: KeySet) -> None:
-    """Whoever holds a key under two issuers speaks for both. Raises: ConfigurationError.
+def require_own_keys(
+    settings: Settings, upstream: Mapping[str, KeySet], agents: Mapping[str, KeySet], own: KeySet
+) -> None:
+    """Whoever holds a key under two names speaks for both. Raises: ConfigurationError.
 
-    `upstream` are the keys of the identity providers by their `iss`, `own` those of this service.
+    `upstream` are the keys of identity providers that are in files, by `iss`; `agents` those of agents, by id; `own`
+    those of this service.
     """
     thumbprints = {key.thumbprint for key in own}
+    issuers = thumbprints | {key.thumbprint for keys in upstream.values() for key in keys}
+    for agent in settings.agents:
+        if any(key.thumbprint in issuers for key in agents.get(agent.id, ())):
+            raise ConfigurationError(
+                "the key set of an agent holds a key of this token service or of an identity provider",
+                file=str(agent.jwks_file),
+                key="",
+                remedy=f"Save the public keys of {agent.id} there, as a JWK set.",
+            )
     for provider in settings.identity_providers:
-        if any(key.thumbprint in thumbprints for key in upstream[provider.iss]):
+        if any(key.thumbprint in thumbprints for key in upstream.get(provider.iss, ())):
             raise ConfigurationError(
                 "the key set of the identity provider holds a signing key of this token service",
                 file=str(provider.jwks_file),

@@ -3,13 +3,14 @@
 from tokensvc.verify import Expectation, KeySet, LifetimeOnly, StaticKeys, verify_token
 """
 
-from tokensvc.core.authority import Attenuation, Order
+from tokensvc.core.authority import Attenuation, Dimension, Order
 from tokensvc.core.chain import GrantChain, Hop, Root
 from tokensvc.core.entry import Evidence
 from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.keyset import KeySet, PublicKey, parse_jwks
 from tokensvc.core.scope import ScopeGrammar
 from tokensvc.verify.expectation import Expectation
+from tokensvc.verify.explain import Change, Explanation, explain_token
 from tokensvc.verify.keysource import KeySource, StaticKeys
 from tokensvc.verify.revocations import LifetimeOnly, RevocationList, RevocationView
 from tokensvc.verify.verified import UncheckedStep, VerifiedToken
@@ -17,8 +18,11 @@ from tokensvc.verify.verifier import Revocations, verify_token
 
 __all__ = [
     "Attenuation",
+    "Change",
+    "Dimension",
     "Evidence",
     "Expectation",
+    "Explanation",
     "GrantChain",
     "Hop",
     "KeySet",
@@ -34,6 +38,7 @@ __all__ = [
     "StaticKeys",
     "UncheckedStep",
     "VerifiedToken",
+    "explain_token",
     "parse_json_object",
     "parse_jwks",
     "verify_token",

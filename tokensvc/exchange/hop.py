@@ -1,0 +1,102 @@
+"""One new hop: the authority asked for, within everything that bounds it (steps 11 to 13).
+
+Pure: what is asked, the entry above and the registry in, a `Hop` out, or a refusal that names what is at fault.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tokensvc.core.authority import Authority
+from tokensvc.core.chain import Hop
+from tokensvc.core.details import NO_DETAILS
+from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.authority import (
+    Wanted,
+    parse_wanted,
+    require_attenuated,
+    require_meaning,
+    require_within_ceiling,
+)
+from tokensvc.exchange.parties import Agent, Registry, Terms
+from tokensvc.exchange.request import ExchangeRequest
+from tokensvc.exchange.target import Target
+
+__all__ = ["Asker", "invalid_request", "new_hop"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """A request with everything that judging it needs. `new_id` makes a fresh `jti`; `now` in epoch seconds."""
+
+    request: ExchangeRequest
+    client: Agent
+    registry: Registry
+    terms: Terms
+    now: int
+    new_id: Callable[[], str]
+
+    def wanted(self) -> Wanted:
+        """Scope and details as asked for. Raises: OAuthRefused."""
+        return parse_wanted(self.request, self.terms.order.grammar)
+
+
+def new_hop(
+    asker: Asker, target: Target, wanted: Wanted, *, above: Authority, until: int, parent: str, actor: Agent, index: int
+) -> Hop:
+    """Steps 11 to 13 for the hop at `index`, of `actor`, below an entry with the authority `above`."""
+    registry, terms = asker.registry, asker.terms
+    authority = Authority(
+        scope=wanted.scope,
+        # Left out, none are asked for.
+        details=wanted.details or NO_DETAILS,
+        resources=target.resources,
+        # The parent's iat may lie ahead of this clock by the leeway between two servers.
+        iat=max(asker.now, above.iat),
+        exp=_latest_exp(asker, until, actor),
+        max_depth=above.max_depth if actor.max_depth is None else min(above.max_depth, actor.max_depth),
+        bound=above.bound,
+    )
+    require_attenuated(above, authority, index=index, registry=registry, terms=terms)
+    require_within_ceiling(wanted.scope, actor, terms.order.grammar)
+    require_meaning(wanted.scope, target.resources, registry=registry, grammar=terms.order.grammar)
+    authority = replace(
+        authority,
+        exp=_asked_exp(asker, latest=authority.exp),
+        max_depth=_asked_max_depth(asker, most=authority.max_depth),
+    )
+    return Hop(actor=actor.id, jti=asker.new_id(), parent=parent, jkt=None, authority=authority)
+
+
+def _latest_exp(asker: Asker, until: int, actor: Agent) -> int:
+    """The least of the bounds on the end of a hop."""
+    latest = until if actor.max_lifetime_s is None else min(until, asker.now + actor.max_lifetime_s)
+    if latest <= asker.now:
+        raise invalid_request(Reason.EXPIRED, "what was delegated has ended")
+    return latest
+
+
+def _asked_exp(asker: Asker, *, latest: int) -> int:
+    """The end of a hop: as asked, when that is within every bound, else the least of the bounds."""
+    asked = asker.request.requested_lifetime_s
+    if asked is None:
+        return latest
+    if asker.now + asked > latest:
+        raise invalid_request(
+            Reason.LIFETIME_EXCEEDED, f"requested_lifetime_s may be at most {latest - asker.now} here"
+        )
+    return asker.now + asked
+
+
+def _asked_max_depth(asker: Asker, *, most: int) -> int:
+    """How deep the chain may go below a hop: as asked, when that is within every bound, else the least of them."""
+    asked = asker.request.requested_max_depth
+    if asked is None:
+        return most
+    if asked > most:
+        raise invalid_request(Reason.DEPTH_EXCEEDED, f"requested_max_depth may be at most {most} here")
+    return asked
+
+
+def invalid_request(reason: Reason, description: str) -> OAuthRefused:
+    """The refusal for everything that has no error code of its own (RFC 8693 s2.2.2)."""
+    return OAuthRefused(OAuthError.INVALID_REQUEST, reason, description)
