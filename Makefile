@@ -48,6 +48,7 @@ node-packages: ## Install the npm packages of the tests (needs Node.js 18 or new
 
 docs: install ## Write the parts of the documentation that come from the code
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/generate_configuration.py
 
 check: install ## Format, lint, spelling, types, layers
 	@echo "check: format"   && $(BIN)/ruff format --check --quiet .
