@@ -45,10 +45,10 @@ def make_idp(
         form = parse_qs((await request.body()).decode("ascii", "replace"))
         if form.get("user") != [USER]:
             return JSONResponse({"error": "invalid_grant", "error_description": f"only {USER} is known"}, 400)
-        (client, *others) = form.get("client_id", clients[:1])
-        if others or client not in clients:
+        asked = form.get("client_id", list(clients[:1]))
+        if len(asked) != 1 or asked[0] not in clients:
             return JSONResponse({"error": "invalid_client", "error_description": "no such client"}, 401)
-        claims = _claims(iss=iss, audience=audience, client=client, scopes=scopes, now=clock())
+        claims = _claims(iss=iss, audience=audience, client=asked[0], scopes=scopes, now=clock())
         token = seal_compact(claims, typ="at+jwt", key=key)
         return JSONResponse({"access_token": token, "token_type": "Bearer", "expires_in": LOGIN_LIFETIME_S})
 
