@@ -26,7 +26,7 @@ SERVICES: Final = ("tokensvc", "redis", "tls", "demo-idp", "init")
 ISSUER: Final = "https://localhost:8700"
 
 
-class StrictLoader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):  # type: ignore[misc] # PyYAML has no type information
     """Refuses a key that stands twice, of which YAML readers silently take the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: ANN401 - YAML

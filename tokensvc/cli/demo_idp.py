@@ -2,7 +2,10 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -87,9 +90,6 @@ def _no_stand_in(file: Path | str, problem: str) -> ConfigurationError:
 def _run(server: "uvicorn.Server", host: str, port: int) -> None:
     from tokensvc.wiring import bind
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # While uvicorn runs it listens itself, and repeats what it heard at its end.
-        signal.signal(number, lambda *_: sys.exit(ExitCode.OK))
     try:
         listener = bind(host, port)
     except (OSError, UnicodeError) as exc:
@@ -97,7 +97,23 @@ def _run(server: "uvicorn.Server", host: str, port: int) -> None:
         problem = ConfigurationError(f"cannot listen ({what})", file=host, key=str(port), remedy="Name another --port.")
         fail([problem], as_json=False, code=ExitCode.UNREACHABLE)
     address = f"http://{host}:{listener.getsockname()[1]}"
-    say("listening on", address)
-    say_next(f"curl -s {address}/login -d user=alice -d client_id=AGENT")
-    sys.stdout.flush()
-    server.run(sockets=[listener])
+    with _signals_end_it():
+        say("listening on", address)
+        say_next(f"curl -s {address}/login -d user=alice -d client_id=AGENT")
+        sys.stdout.flush()
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """While uvicorn runs it listens itself, and repeats what it heard at its end: with exit code 0 then."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise typer.Exit(ExitCode.OK)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
