@@ -199,49 +199,48 @@ def in_container(folder: Path) -> dict[str, object]:
     }
 
 
-@pytest.mark.xfail(strict=True, reason="store.url takes no redis:// yet; once it does, this mark has to go")
-def test_the_service_takes_the_configuration_that_compose_gives_it(initialised: Path) -> None:
-    environ = dict(
-        zip(
-            service("tokensvc")["environment"],
-            command_of(service("tokensvc")["environment"].values(), in_container(initialised)),
-            strict=True,
-        )
-    )
+def environment_of_service(folder: Path) -> dict[str, str]:
+    said = service("tokensvc")["environment"]
+    return dict(zip(said, command_of(said.values(), in_container(folder)), strict=True))
 
+
+def test_the_service_takes_the_configuration_that_compose_gives_it(initialised: Path) -> None:
+    environ = environment_of_service(initialised)
     checked = run(["tokensvc", "check-config", "--json"], initialised, **environ)
 
     assert json.loads(checked.stdout)["ok"] is True
     assert json.loads(checked.stdout)["issuer"] == ISSUER
-    # The control: over http it does not listen there.
-    plain = run(
-        ["tokensvc", "check-config", "--json"], initialised, **{**environ, "TOKENSVC_ISSUER": "http://localhost:8700"}
-    )
-    assert [problem["key"] for problem in json.loads(plain.stdout)["problems"]] == ["server.host"]
+    # Over http it does not listen there.
+    plain = {**environ, "TOKENSVC_ISSUER": "http://localhost:8700"}
+    problems = json.loads(run(["tokensvc", "check-config", "--json"], initialised, **plain).stdout)["problems"]
+    assert [problem["key"] for problem in problems] == ["server.host"]
 
 
-def test_redis_keeps_everything_and_lets_in_only_who_knows_the_password(initialised: Path) -> None:
+@contextmanager
+def redis(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
+    """Redis as Compose starts it, but on a free port: the process, the port, and the words of its health check."""
     require_programs("sh", "redis-server", "redis-cli")
     with closing(bind("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
     paths = {
-        **in_container(initialised),
+        **in_container(folder),
         "redis-server - ": f"redis-server - --bind 127.0.0.1 --port {port} ",
         "redis-cli": f"redis-cli -p {port}",
     }
-    password = (initialised / "compose/state/redis-password").read_text().strip()
-
-    def ask(*words: str, secret: str = password) -> list[str]:
-        return run(["redis-cli", "-p", port, *words], initialised, REDISCLI_AUTH=secret).stdout.split()
-
-    with running(command_of(service("redis")["command"], paths), initialised) as process:
+    with running(command_of(service("redis")["command"], paths), folder) as process:
         read_until(process, "Ready to accept connections")
-        healthy = run(command_of(service("redis")["healthcheck"]["test"][1:], paths), initialised)
-        sick = run(
-            command_of(service("redis")["healthcheck"]["test"][1:], {**paths, str(initialised): "/nowhere"}),
-            initialised,
-        )
-        assert (healthy.returncode, sick.returncode) == (0, 1)
+        yield process, port, command_of(service("redis")["healthcheck"]["test"][1:], paths)
+
+
+def test_redis_keeps_everything_and_lets_in_only_who_knows_the_password(initialised: Path) -> None:
+    password = (initialised / "compose/state/redis-password").read_text().strip()
+    with redis(initialised) as (process, port, health_check):
+
+        def ask(*words: str, secret: str = password) -> list[str]:
+            return run(["redis-cli", "-p", port, *words], initialised, REDISCLI_AUTH=secret).stdout.split()
+
+        sick = [word.replace(str(initialised), "/nowhere") for word in health_check]
+        assert (run(health_check, initialised).returncode, run(sick, initialised).returncode) == (0, 1)
         assert ask("ping") == ["PONG"]
         assert ask("ping", secret="") != ["PONG"]
         for key, value in {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}.items():
@@ -254,14 +253,11 @@ def test_redis_keeps_everything_and_lets_in_only_who_knows_the_password(initiali
 
 
 @contextmanager
-def serving(folder: Path, command: str) -> Iterator[str]:
+def serving(folder: Path, command: str, *, store_url: str = "memory:") -> Iterator[str]:
     """`tokensvc serve` or `demo-idp` as Compose starts it, but on a free port; the address."""
-    environ = {
-        **service("tokensvc")["environment"],
-        "TOKENSVC_STORE__URL": "memory:",
-        "TOKENSVC_SERVER__HOST": "127.0.0.1",
-    }
-    del environ["TOKENSVC_STORE__PASSWORD_FILE"]
+    environ = {**environment_of_service(folder), "TOKENSVC_SERVER__HOST": "127.0.0.1", "TOKENSVC_STORE__URL": store_url}
+    if store_url == "memory:":
+        del environ["TOKENSVC_STORE__PASSWORD_FILE"]
     with running(["tokensvc", command, "--port", "0"], folder, **(environ if command == "serve" else {})) as process:
         yield read_until(process, r"listening on +http://(\S+)")
 
@@ -352,7 +348,8 @@ def test_the_trial_of_the_quickstart_works_through_tls(initialised: Path, said_o
     secret = member_of_table(said_of_init[1], "planner")
     certificate = initialised / "compose/state/tls/cert.pem"
     with (
-        serving(initialised, "serve") as service_address,
+        redis(initialised) as (_, redis_port, _),
+        serving(initialised, "serve", store_url=f"redis://127.0.0.1:{redis_port}/0") as service_address,
         serving(initialised, "demo-idp") as idp_address,
         tls_in_front(initialised, service_address, idp_address) as (port, health_port),
         requests.Session() as session,

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.storage.conformance import (
     NOW,
+    RULE,
     ClaimsConformance,
     LifetimeConformance,
+    ListingConformance,
+    MakingConformance,
     RecordsConformance,
     RevocationsConformance,
     StoreFactory,
@@ -24,9 +26,9 @@ from tests.storage.conformance import (
     revocation,
     revoke,
 )
-from tokensvc.core.revocation import Revocable, RevocationKind
+from tests.storage.model import Script, play, scripts
 from tokensvc.errors import Unavailable
-from tokensvc.ports import Committed, OneTimeValue, Store
+from tokensvc.ports import Committed, OneTimeValue
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.sqlite import SqliteStore
 
@@ -41,12 +43,12 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store_factory(tmp_path: Path) -> StoreFactory:
     numbers = itertools.count()
-    return lambda: SqliteStore(tmp_path / f"store-{next(numbers)}.db")
+    return lambda: SqliteStore(tmp_path / f"store-{next(numbers)}.db", RULE)
 
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path, busy_timeout_s=0.05)
+    store = SqliteStore(path, RULE, busy_timeout_s=0.05)
     await store.open()
     yield store
     await store.close()
@@ -66,6 +68,12 @@ class TestRevocations(RevocationsConformance): ...
 
 
 class TestRecords(RecordsConformance): ...
+
+
+class TestMaking(MakingConformance): ...
+
+
+class TestListing(ListingConformance): ...
 
 
 class TestLifetime(LifetimeConformance): ...
@@ -108,7 +116,7 @@ async def test_a_commit_that_fails_in_the_database_does_not_undo_the_others(
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", connect_with_short_rows)
-    store = SqliteStore(path)
+    store = SqliteStore(path, RULE)
     await store.open()
 
     answers = await asyncio.gather(
@@ -141,7 +149,7 @@ async def test_a_cancelled_caller_disturbs_nobody(store: SqliteStore) -> None:
 
 
 async def test_a_cancelled_open_leaves_a_store_that_opens(path: Path) -> None:
-    store = SqliteStore(path)
+    store = SqliteStore(path, RULE)
     opening = asyncio.ensure_future(store.open())
     await asyncio.sleep(0)
     opening.cancel()
@@ -155,7 +163,7 @@ async def test_a_cancelled_open_leaves_a_store_that_opens(path: Path) -> None:
 
 
 def test_an_event_loop_that_ended_before_its_answer_disturbs_nobody(path: Path) -> None:
-    store = SqliteStore(path, busy_timeout_s=5)
+    store = SqliteStore(path, RULE, busy_timeout_s=5)
 
     async def leave_without_an_answer() -> None:
         await store.open()
@@ -175,7 +183,7 @@ def test_an_event_loop_that_ended_before_its_answer_disturbs_nobody(path: Path) 
 
 
 async def test_a_full_queue_is_refused_at_once_and_drains(path: Path) -> None:
-    store = SqliteStore(path, capacity=10, busy_timeout_s=5)
+    store = SqliteStore(path, RULE, capacity=10, busy_timeout_s=5)
     await store.open()
     with closing(sqlite3.connect(path, isolation_level=None)) as blocking:
         blocking.execute("BEGIN IMMEDIATE")
@@ -196,17 +204,18 @@ async def test_a_full_queue_is_refused_at_once_and_drains(path: Path) -> None:
 async def test_expired_entries_are_forgotten_a_bounded_number_at_a_time(
     store: SqliteStore, other: sqlite3.Connection
 ) -> None:
-    many = tuple(OneTimeValue(value=f"v{n}", until=NOW) for n in range(1000))
+    many = tuple(OneTimeValue(value=f"v{n}", until=NOW, made=NOW) for n in range(1000))
     await store.commit(claims=many, unless_revoked=(), record=record("r1"), now=NOW)
     await revoke(store, "r2", *(revocation(f"e{n}", until=NOW) for n in range(1000)), revocation("for-ever"))
 
+    # And one revocation of the making.
     await commit(store, "r3", now=NOW)
-    assert (count(other, "claims"), count(other, "revocations")) == (1000, 1001)
+    assert (count(other, "claims"), count(other, "revocations")) == (1000, 1002)
     await commit(store, "r4", now=NOW + 1)
-    assert (count(other, "claims"), count(other, "revocations")) == (900, 901)
+    assert (count(other, "claims"), count(other, "revocations")) == (900, 902)
     for n in range(20):
         await commit(store, f"c{n}", now=NOW + 1)
-    assert (count(other, "claims"), count(other, "revocations")) == (0, 1)
+    assert (count(other, "claims"), count(other, "revocations")) == (0, 2)
     assert count(other, "records") == 24
 
 
@@ -216,50 +225,11 @@ async def test_forgetting_keeps_up_with_any_pace(store: SqliteStore, other: sqli
     assert count(other, "claims") <= 1000
 
 
-operations = st.lists(
-    st.tuples(
-        st.sampled_from(["commit", "revoke", "ask", "append", "find"]),
-        st.lists(st.sampled_from("abcd"), max_size=3),
-        st.lists(st.tuples(st.sampled_from("xy"), st.none() | st.integers(NOW, NOW + 9)), max_size=2),
-        st.integers(0, 5),
-    ),
-    max_size=25,
-)
-
-
 @settings(max_examples=40)
-@given(script=operations)
-def test_it_answers_as_the_memory_store_does(
-    tmp_path_factory: pytest.TempPathFactory, script: list[tuple[str, list[str], list[tuple[str, int | None]], int]]
-) -> None:
-    async def play(store: Store) -> list[object]:
-        await store.open()
-        answers: list[object] = []
-        for step, (what, values, named, number) in enumerate(script):
-            users = tuple(Revocable(kind=RevocationKind.USER, id=name, iat=iat or NOW) for name, iat in named)
-            # Ids repeat now and then; time moves past the `until` of earlier claims.
-            kept, now = record(f"r{number * step % 7}", client_id=str(step)), NOW + step
-            claims = tuple(OneTimeValue(value=value, until=now + number) for value in values)
-            revocations = tuple(revocation(name, RevocationKind.USER, not_before=when) for name, when in named)
-            try:
-                match what:
-                    case "commit":
-                        answers.append(await store.commit(claims=claims, unless_revoked=users, record=kept, now=now))
-                    case "revoke":
-                        answers.append(await store.revoke(revocations=revocations, record=kept))  # type: ignore[func-returns-value] # None is the answer
-                    case "ask":
-                        answers.append(await store.is_revoked(users))
-                    case "append":
-                        answers.append(await store.append(kept))  # type: ignore[func-returns-value] # the same
-                    case _:
-                        answers.append(await store.find(kept.id))
-            except ValueError:
-                answers.append(ValueError)
-        await store.close()
-        return answers
-
+@given(script=scripts)
+def test_it_answers_as_the_memory_store_does(tmp_path_factory: pytest.TempPathFactory, script: Script) -> None:
     file = tmp_path_factory.mktemp("model") / "store.db"
-    assert asyncio.run(play(SqliteStore(file))) == asyncio.run(play(MemoryStore()))
+    assert asyncio.run(play(SqliteStore(file, RULE), script)) == asyncio.run(play(MemoryStore(RULE), script))
 
 
 async def test_no_question_reads_a_whole_table(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +243,7 @@ async def test_no_question_reads_a_whole_table(path: Path, monkeypatch: pytest.M
 
     with monkeypatch.context() as patched:
         patched.setattr(sqlite3, "connect", connect_and_listen)
-        store = SqliteStore(path)
+        store = SqliteStore(path, RULE)
         await store.open()
     asked.clear()
     for number in (1, 3, 600):

@@ -185,7 +185,9 @@ class ExchangeService:
         overtaken by a token that was already on its way.
         """
         outcome = await self._store.commit(
-            claims=tuple(OneTimeValue(value=jti, until=exp + REMEMBER_S) for jti, exp in proposal.new_entries),
+            claims=tuple(
+                OneTimeValue(value=jti, until=exp + REMEMBER_S, made=now) for jti, exp in proposal.new_entries
+            ),
             unless_revoked=(*product.verified.revocables(), *proposal.also_revocable),
             record=record_granted(
                 record_id=new_id(), now=now, client_id=client.client_id, token=product.verified, inputs=trail.inputs
