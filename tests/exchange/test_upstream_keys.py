@@ -92,6 +92,15 @@ async def test_keys_are_their_issuers() -> None:
             assert await up.keys.find(iss, name) is None
 
 
+async def test_two_issuers_may_use_one_key_id_and_none_has_keys_that_are_not_configured() -> None:
+    first, second = (replace(ec_key(name).public, kid="1") for name in ("first", "second"))
+    keys = UpstreamKeys(pinned={FIRST: KeySet([first]), SECOND: KeySet([second])}, own=lambda: KeySet([]))
+
+    assert await keys.find(FIRST, "1") == first
+    assert await keys.find(SECOND, "1") == second
+    assert await keys.find("https://third.example", "1") is None
+
+
 @pytest.mark.parametrize("name", ["service", "retired"])
 async def test_a_key_of_ours_is_never_an_identity_providers(name: str, caplog: pytest.LogCaptureFixture) -> None:
     async with upstream() as up:
