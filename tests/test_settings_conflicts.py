@@ -41,6 +41,12 @@ RULES = [
      "identity_provider[0].ceiling.resources", "urn:else is not registered"),
     ("a default resource is one of the agent's", (*RESEARCHER, "default_resource"), MAIL, API,
      "agent[1].default_resource", "is not among the agent's resources"),
+    ("a resource server has a secret", (*CRM, "auth"), "private_key_jwt", "client_secret_post",
+     "resource[0].auth", "only agents prove themselves by a key"),
+    ("an operator is nobody else", ("operator", 0, "id"), "planner", "ops",
+     "operator[0].id", "planner is also the id of another client"),
+    ("an operator has its own secret", ("operator", 0, "secret_sha256"), [sha256("planner")], [sha256("y")],
+     "operator[0].secret_sha256", "holds the secret of another client"),
     ("what an agent serves is registered", (*RESEARCHER, "serves"), ["urn:else"], [MAIL],
      "agent[1].serves", "urn:else is not registered"),
     ("what is downstream may be used at all", (*RESEARCHER, "downstream_resources"), [MAIL], [API],
@@ -72,6 +78,8 @@ def test_conflicting_settings_are_refused_where_agreeing_ones_are_accepted(
     values = (
         valid_values() if place != (*RESEARCHER, "id") else change(valid_values(), (*PLANNER, "may_delegate_to"), [])
     )
+    if place[0] == "operator":
+        values["operator"] = [{"id": "ops", "secret_sha256": [sha256("ops")]}]
     values = change(values, (*RESEARCHER, "serves"), [API]) if place[-1] == "downstream_resources" else values
     values = change(values, (*RESEARCHER, "downstream_resources"), [API]) if place[-1] == "serves" else values
     assert problems(tmp_path, change(values, place, refused)) == [found]

@@ -33,7 +33,7 @@ REFUSED = [
     (ISSUER, "https://tokens.example?", "https://tokens.example", "has a query"),
     (ISSUER, 3, "https://tokens.example", "is not text"),
     # The store.
-    (URL, "redis://localhost", "memory:", "names no store that exists"),
+    (URL, "postgres://localhost", "redis://localhost", "names no store that exists"),
     (URL, "sqlite://tokensvc.db", "sqlite:///tokensvc.db", "names no store that exists"),
     (URL, "sqlite:///", "sqlite:////var/lib/tokensvc.db", "names no file"),
     (URL, "sqlite:///:memory:", "memory:", "names no file"),
@@ -104,7 +104,7 @@ REFUSED = [
     ((*AGENT, "default_resource"), "crm", API, "is not an absolute URI without a fragment"),
     ((*RESOURCE, "id"), "https://mail.example#f", "urn:example:mail", "is not an absolute URI without a fragment"),
     ((*RESOURCE, "scopes"), ABSENT, ["a"], "is missing"),
-    ((*RESOURCE, "auth"), "private_key_jwt", "client_secret_post", "is not one of the known values"),
+    ((*RESOURCE, "auth"), "tls_client_auth", "client_secret_post", "is not one of the known values"),
     (("resource",), ABSENT, valid_values()["resource"], "is missing"),
     (("agent",), {}, [], "is not a list of tables"),
 ]

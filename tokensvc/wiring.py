@@ -6,26 +6,32 @@ uvicorn.Server(uvicorn_config(app)).run(sockets=[bind("127.0.0.1", 8700)])
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
 
 from tokensvc.core.authority import Order
-from tokensvc.core.keyset import KeySet
+from tokensvc.core.keyset import KeySet, PublicKey
+from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
-from tokensvc.exchange.parties import Agent, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.operate import OperatorService
+from tokensvc.exchange.parties import Agent, Operator, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 from tokensvc.ports import Clock, Signer, Store
 from tokensvc.server.app import make_app
 from tokensvc.server.listen import bind, uvicorn_config
-from tokensvc.settings import NO_TYP, IdentityProvider, Settings, load_upstream_keys
-from tokensvc.settings.start import require_own_keys
+from tokensvc.settings import NO_TYP, IdentityProvider, Settings, load_agent_keys, load_upstream_keys
+from tokensvc.settings.redis_url import RedisUrl
+from tokensvc.settings.start import load_store_password, require_own_keys
 from tokensvc.signing.local import LocalSigner
+from tokensvc.storage.loss import LossRule
 from tokensvc.storage.memory import MemoryStore
+from tokensvc.storage.redis import RedisAddress, RedisStore
 from tokensvc.storage.sqlite import SqliteStore
 from tokensvc.telemetry import Telemetry
 from tokensvc.verify.jwks_http import Door, RefreshedKeys, discover, fetch_from, open_door
@@ -74,15 +80,17 @@ def build_app(
     """
     terms = terms_of(settings)
     telemetry = Telemetry() if telemetry is None else telemetry
-    store = open_store(settings, telemetry) if store is None else store
+    store = open_store(settings, telemetry, clock=clock) if store is None else store
     signer = LocalSigner(settings.keys.dir, settings.keys.algorithm) if signer is None else signer
     fetched_keys = fetched_keys_of(settings) if fetched_keys is None else fetched_keys
-    require_own_keys(settings, load_upstream_keys(settings), signer.public_keys())
+    require_own_keys(settings, load_upstream_keys(settings), load_agent_keys(settings), signer.public_keys())
     registry = registry_of(settings, upstream_keys_of(settings, fetched=fetched_keys, own=signer.public_keys))
     return make_app(
         exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
         introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
         revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
+        operation=OperatorService(terms=terms, store=store, clock=clock),
+        authenticator=ClientAuthenticator(registry=registry, terms=terms, store=store, clock=clock),
         registry=registry,
         terms=terms,
         store=store,
@@ -92,10 +100,33 @@ def build_app(
     )
 
 
-def open_store(settings: Settings, telemetry: Telemetry) -> Store:
-    """The store that `store.url` names. It answers once it is opened (`Store.open`), which the application does."""
-    path = settings.store.sqlite_path
-    return MemoryStore() if path is None else SqliteStore(path, when_made=telemetry.store_made)
+def open_store(settings: Settings, telemetry: Telemetry, *, clock: Clock = system_clock) -> Store:
+    """The store that `store.url` names. It answers once it is opened (`Store.open`), which the application does.
+
+    Raises: ConfigurationError when the file with its password cannot be read.
+    """
+    rule = LossRule(
+        issuer=settings.issuer,
+        upstream=tuple(provider.iss for provider in settings.identity_providers),
+        leeway_s=settings.limits.leeway_s,
+        clock=clock,
+    )
+    if (path := settings.store.sqlite_path) is not None:
+        return SqliteStore(path, rule, events=telemetry)
+    if (url := settings.store.redis_url) is not None:
+        return RedisStore(_address_of(url, settings.store.password_file), rule, events=telemetry)
+    return MemoryStore(rule)
+
+
+def _address_of(url: RedisUrl, password_file: Path | None) -> RedisAddress:
+    return RedisAddress(
+        host=url.host,
+        port=url.port,
+        db=url.db,
+        username=url.username,
+        password=url.password if password_file is None else load_store_password(password_file),
+        tls=url.tls,
+    )
 
 
 def terms_of(settings: Settings) -> Terms:
@@ -145,23 +176,38 @@ def _fetch_of(provider: IdentityProvider, door: Door) -> Fetch:
     return fetch_from(provider.jwks_url, door) if provider.jwks_url else discover(provider.iss, door)
 
 
-def upstream_keys_of(settings: Settings, *, fetched: RefreshedKeys | None, own: Callable[[], KeySet]) -> UpstreamKeys:
-    """The keys of the identity providers, those in files read now. `fetched` may be older, and go on.
+def upstream_keys_of(
+    settings: Settings, *, fetched: RefreshedKeys | None, own: Callable[[], Iterable[PublicKey]]
+) -> UpstreamKeys:
+    """The keys of the identity providers, those in files read now. A key of `own` or of an agent is none of them.
 
+    `fetched` may be older, and go on, while the same providers publish their keys at the same places.
     Raises: ConfigurationError when a file cannot be read.
     """
-    order = [provider.iss for provider in settings.identity_providers]
-    return UpstreamKeys(pinned=load_upstream_keys(settings), fetched=fetched, order=order, own=own)
+    return UpstreamKeys(
+        pinned=load_upstream_keys(settings),
+        fetched=fetched,
+        order=[provider.iss for provider in settings.identity_providers],
+        own=own,
+        agents=[key for keys in load_agent_keys(settings).values() for key in keys],
+    )
 
 
 def registry_of(settings: Settings, keys: UpstreamKeys) -> Registry:
-    """Everybody who is registered; an identity provider that is disabled is not."""
+    """Everybody who is registered; an identity provider that is disabled is not.
+
+    Raises: ConfigurationError when the keys of an agent cannot be read.
+    """
+    agent_keys = load_agent_keys(settings)
     return Registry(
         agents=[
             Agent(
                 id=agent.id,
                 auth=agent.auth,
                 secret_sha256=agent.secret_sha256,
+                keys=agent_keys.get(agent.id, KeySet([])),
+                accept_token_endpoint_audience=agent.accept_token_endpoint_audience,
+                max_assertion_lifetime_s=agent.max_assertion_lifetime_s,
                 scopes=agent.scopes,
                 resources=agent.resources,
                 may_delegate_to=agent.may_delegate_to,
@@ -187,6 +233,10 @@ def registry_of(settings: Settings, keys: UpstreamKeys) -> Registry:
                 enforces_details=resource.enforces_details,
             )
             for resource in settings.resources
+        ],
+        operators=[
+            Operator(client_id=operator.id, auth=operator.auth, secret_sha256=operator.secret_sha256)
+            for operator in settings.operators
         ],
         issuers=[_upstream_of(provider, keys) for provider in settings.identity_providers if provider.enabled],
     )

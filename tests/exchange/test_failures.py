@@ -30,7 +30,7 @@ async def request_of(world: World, kind: str) -> Form:
         "delegate": world.delegation(first),
         "narrow": world.renewal(first, scope="crm.read"),
         "renew": world.renewal(first),
-        "refused early": world.starting(actor_token="x"),
+        "refused early": world.starting(delegation_grant="x"),
         "refused late": world.delegation(first, scope="crm.delete"),
     }
     return requests[kind]
@@ -68,7 +68,7 @@ async def test_a_store_that_fails_at_any_call_releases_nothing(
 async def test_a_store_that_is_closed_releases_nothing(world: World) -> None:
     first = await world.start()
     await world.store.close()
-    for request in (world.starting(), world.renewal(first), world.starting(actor_token="x")):
+    for request in (world.starting(), world.renewal(first), world.starting(delegation_grant="x")):
         with pytest.raises(Unavailable):
             await world.exchange("planner", request)
     with pytest.raises(Unavailable):
@@ -90,7 +90,7 @@ async def test_a_refusal_that_could_not_be_recorded_is_not_answered(world: World
 
     world.store.fails_at = len(world.store.calls)
     with pytest.raises(Unavailable):
-        await world.exchange("planner", world.starting(actor_token="x"))
+        await world.exchange("planner", world.starting(delegation_grant="x"))
 
 
 async def test_a_revocation_that_was_not_stored_is_not_acknowledged(world: World) -> None:

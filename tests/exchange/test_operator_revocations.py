@@ -1,4 +1,4 @@
-"""Revocations of the other kinds, as an operator's tool stores them: user, actor, issuer, and the root of a lineage."""
+"""Revocations by an operator: a root or hop, a user, an actor, an issuer or identity provider, a key."""
 
 import pytest
 
@@ -6,7 +6,8 @@ from tests.exchange.parties import IDP, ISSUER
 from tests.exchange.world import World
 from tests.simulator import NOW, USER
 from tokensvc.core.revocation import Revocation, RevocationKind
-from tokensvc.errors import OAuthError, Reason
+from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.operate import OperatorService
 from tokensvc.exchange.service import new_id
 from tokensvc.ports import Outcome, Record
 
@@ -94,3 +95,87 @@ async def test_the_user_of_one_chain_revoked_leaves_the_others_alone(world: Worl
 
     assert not await world.is_active(first)
     assert await world.is_active(other.access_token)
+
+
+def operator(world: World) -> OperatorService:
+    return OperatorService(terms=world.terms, store=world.store, clock=world.clock)
+
+
+async def test_a_root_takes_every_further_start_from_the_same_user_token_with_it(world: World) -> None:
+    user_token = world.user_token()
+    root = world.read((await world.exchange("planner", world.starting(user_token))).access_token).lineage
+    await operator(world).revoke("entry", root, operator="ops")
+
+    assert await world.verdict("planner", world.starting(user_token)) == REVOKED
+    assert await world.verdict("planner", world.starting(world.user_token(jti="another login"))) is None
+
+
+async def test_a_hop_takes_what_is_below_it_and_bars_no_start(world: World) -> None:
+    first, second, third = await world.chain()
+    hop = world.read(second).chain.hops[1].jti
+    await operator(world).revoke("entry", hop, operator="ops")
+
+    assert [await world.is_active(token) for token in (first, second, third)] == [True, False, False]
+    assert await world.verdict("planner", world.starting()) is None
+
+
+async def test_an_identity_provider_takes_the_chains_of_its_users_with_it(world: World) -> None:
+    token = await world.start()
+    revoked = await operator(world).revoke("issuer", IDP, operator="ops")
+
+    assert not await world.is_active(token)
+    assert await world.verdict("planner", world.renewal(token)) == REVOKED
+    assert revoked.not_before == world.clock.now + world.terms.leeway_s
+    world.clock.now += world.terms.leeway_s + 11
+    assert await world.is_active(await world.start())
+
+
+@pytest.mark.parametrize(("kind", "name"), [("user", USER), ("actor", "planner"), ("issuer", ISSUER)])
+async def test_up_to_a_moment_ahead_of_every_clock_within_the_leeway(world: World, kind: str, name: str) -> None:
+    token = await world.start()
+    revoked = await operator(world).revoke(kind, name, operator="ops")
+
+    assert not await world.is_active(token)
+    assert revoked.not_before == world.clock.now + world.terms.leeway_s
+    world.clock.now += world.terms.leeway_s
+    assert await world.verdict("planner", world.starting()) == REVOKED
+    # The user's own token is made 10 s before it is exchanged here.
+    world.clock.now += 11
+    assert await world.is_active(await world.start())
+
+
+async def test_it_is_recorded_with_who_asked(world: World) -> None:
+    root = world.read(await world.start()).lineage
+    revoked = await operator(world).revoke("entry", root, operator="ops")
+
+    record = await world.store.find(revoked.record)
+    assert record is not None
+    assert (record.outcome, record.client_id, record.lineage) == (Outcome.REVOKED, "ops", root)
+    assert record.inputs == {
+        "configuration": "c0ffee",
+        "revoked": {"kind": "entry", "id": root, "not_before": None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "good"),
+    [
+        ("token", USER, ("user", USER)),
+        ("subject_token", "0" * 64, ("user", USER)),
+        ("Entry", "A" * 22, ("entry", "A" * 22)),
+        ("entry", "A" * 21, ("entry", "A" * 22)),
+        ("key", "A" * 42, ("key", "A" * 43)),
+        ("user", "", ("user", USER)),
+        ("user", "x" * 1025, ("user", "x" * 1024)),
+        ("actor", "plan\nner", ("actor", "planner")),
+    ],
+)
+async def test_what_is_no_kind_or_no_name_is_refused_and_changes_nothing(
+    world: World, kind: str, name: str, good: tuple[str, str]
+) -> None:
+    with pytest.raises(OAuthRefused) as caught:
+        await operator(world).revoke(kind, name, operator="ops")
+
+    assert caught.value.reason is Reason.PARAMETER_INVALID
+    assert world.store.calls == []
+    assert (await operator(world).revoke(*good, operator="ops")).id == good[1]

@@ -195,3 +195,19 @@ class TestProperFrom:
         assert await world.verdict("planner", everything) == (SCOPE_ERROR, Reason.NOT_PROPER)
         less = world.starting(user, scope="crm.read files.read")
         assert await world.verdict("planner", less) is None
+
+
+@pytest.mark.parametrize("order", [SEGMENTS, AUTHORITY, Order(proper_from=2)], ids=["grammar", "mode", "proper_from"])
+async def test_what_was_issued_under_another_order_can_still_be_revoked(order: Order) -> None:
+    """Or a revocation would be answered like a success and change nothing."""
+    scopes = "crm.*" if order is SEGMENTS else "crm.delete crm.read crm.write"
+    world = await make_world(registry=registry_with(scopes=scopes, planner=scopes), order=order)
+    user = world.user_token(scope="crm.*" if order is SEGMENTS else "crm.read crm.write")
+    everything = "crm.x.read crm.y" if order is SEGMENTS else "crm.read crm.write"
+    start = world.starting(user, scope=everything, resource=CRM)
+    token = (await world.exchange("planner", start)).access_token
+    changed = world.but(order=Order())
+    assert await changed.verdict("planner", world.renewal(token)) is not None
+
+    await changed.revoke(token, "planner")
+    assert not await world.is_active(token)

@@ -9,7 +9,7 @@ from tests.exchange.parties import CRM, FILES, ISSUER, START_SCOPE, secret_of
 from tests.exchange.world import World, claims_of, form
 from tests.simulator import USER
 from tokensvc.errors import OAuthRefused, Reason
-from tokensvc.exchange.authenticate import ClientCredentials
+from tokensvc.exchange.authenticate import ClientSecret
 from tokensvc.exchange.parties import AuthMethod
 from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, JWT_TYPE
 from tokensvc.ports import Outcome, Record
@@ -163,7 +163,7 @@ async def test_no_token_and_no_secret_stands_in_any_record_or_representation(wor
     await world.revoke(tokens[3], "planner")
     with pytest.raises(OAuthRefused) as caught:
         await world.revoke(tokens[2], "mailer")
-    credentials = ClientCredentials(
+    credentials = ClientSecret(
         method=AuthMethod.CLIENT_SECRET_BASIC, readings=(("planner", secret_of("planner")),), body_client_id=None
     )
     values = [*issued, *refusals, caught.value, credentials, world.registry.agents["planner"], world.read(tokens[1])]

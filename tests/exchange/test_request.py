@@ -28,9 +28,6 @@ INVALID = OAuthError.INVALID_REQUEST
         ({"requested_token_type": TYPE + "id_token"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"requested_token_type": TYPE + "refresh_token"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"requested_token_type": TYPE + "id-jag-wrong"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
-        ({"actor_token": "x", "actor_token_type": ACCESS_TOKEN_TYPE}, INVALID, Reason.PARAMETER_UNSUPPORTED),
-        ({"actor_token": "x"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
-        ({"actor_token_type": ACCESS_TOKEN_TYPE}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"authorization_details": ["[]", "[]"]}, INVALID, Reason.PARAMETER_REPEATED),
         ({"delegation_grant": "x"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"requested_max_depth": "0"}, INVALID, Reason.PARAMETER_INVALID),
@@ -80,7 +77,7 @@ async def test_a_resource_server_may_not_use_the_token_endpoint(world: World) ->
 
 async def test_a_header_that_is_not_supported_is_refused_by_name(world: World) -> None:
     service, client = world.exchange_service(), world.party("planner")
-    refusal = await world.refused("planner", world.starting(actor_token="x"))
+    refusal = await world.refused("planner", world.starting(delegation_grant="x"))
     with pytest.raises(type(refusal)) as caught:
         await service.exchange(world.starting(), client, unsupported_header="DPoP")
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from tokensvc.core.revocation import Revocable, Revocation
 from tokensvc.errors import Unavailable
-from tokensvc.ports import Committed, OneTimeValue, Record, Store
+from tokensvc.ports import Committed, ListedRecord, OneTimeValue, Record, Store
 
 T = TypeVar("T")
 
@@ -44,6 +44,9 @@ class WatchedStore:
     async def close(self) -> None:
         await self.inner.close()
 
+    async def claim(self, claims: tuple[OneTimeValue, ...], *, now: int) -> Committed:
+        return await self._ask("claim", self.inner.claim(claims, now=now))
+
     async def commit(
         self, *, claims: tuple[OneTimeValue, ...], unless_revoked: tuple[Revocable, ...], record: Record, now: int
     ) -> Committed:
@@ -53,6 +56,9 @@ class WatchedStore:
         if answer is Committed.STORED:
             self.records.append(record)
         return answer
+
+    async def note_of(self, value: str) -> str | None:
+        return await self._ask("note_of", self.inner.note_of(value))
 
     async def revoke(self, *, revocations: tuple[Revocation, ...], record: Record) -> None:
         await self._ask("revoke", self.inner.revoke(revocations=revocations, record=record))
@@ -67,6 +73,9 @@ class WatchedStore:
 
     async def find(self, record_id: str) -> Record | None:
         return await self.inner.find(record_id)
+
+    async def list_records(self, *, after: str | None, limit: int, newest: bool = False) -> tuple[ListedRecord, ...]:
+        return await self.inner.list_records(after=after, limit=limit, newest=newest)
 
     async def _ask(self, name: str, call: Coroutine[Any, Any, T]) -> T:
         number = len(self.calls)

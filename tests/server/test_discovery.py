@@ -10,7 +10,8 @@ from tests.server.world import API, ISSUER, FixedSigner, World, make_world, valu
 from tests.simulator import ec_key, rsa_key
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
-METHODS = ["client_secret_basic", "client_secret_post"]
+METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+ALGORITHMS = ["ES256", "Ed25519", "RS256"]
 
 
 @pytest.mark.requirement("META-MEMBERS", "META-JSON")
@@ -24,10 +25,13 @@ async def test_the_metadata_says_all_that_is_there_and_nothing_else(client: http
         "issuer": ISSUER,
         "token_endpoint": f"{ISSUER}/token",
         "token_endpoint_auth_methods_supported": METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "introspection_endpoint": f"{ISSUER}/introspect",
         "introspection_endpoint_auth_methods_supported": METHODS,
+        "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "revocation_endpoint": f"{ISSUER}/revoke",
         "revocation_endpoint_auth_methods_supported": METHODS,
+        "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
         "grant_types_supported": [GRANT_TYPE],
         "response_types_supported": ["none"],

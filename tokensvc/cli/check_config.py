@@ -63,8 +63,8 @@ def _check_config(
 
 def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> str:
     """The kid of the key that would sign; fails with everything that would keep `serve` from starting."""
-    from tokensvc.settings import load_upstream_keys
-    from tokensvc.settings.start import require_own_keys, require_private_when_plain
+    from tokensvc.settings import load_agent_keys, load_upstream_keys
+    from tokensvc.settings.start import load_store_password, require_own_keys, require_private_when_plain
     from tokensvc.signing.local import LocalSigner
 
     problems: list[ConfigurationError] = []
@@ -74,9 +74,14 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
     except ConfigurationError as exc:
         problems.append(exc)
     try:
+        if settings.store.password_file is not None:
+            load_store_password(settings.store.password_file)
+    except ConfigurationError as exc:
+        problems.append(exc)
+    try:
         signer = LocalSigner(settings.keys.dir, settings.keys.algorithm)
         signing_kid = signer.signing_key().kid
-        require_own_keys(settings, load_upstream_keys(settings), signer.public_keys())
+        require_own_keys(settings, load_upstream_keys(settings), load_agent_keys(settings), signer.public_keys())
     except ConfigurationError as exc:
         problems.append(exc)
     if problems:
@@ -110,7 +115,7 @@ def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]
         "version": settings.version,
         "issuer": settings.issuer,
         "listens_on": f"{settings.server.host}:{settings.server.port}",
-        "store": settings.store.url,
+        "store": settings.store.shown,
         "identity_providers": [provider.iss for provider in settings.identity_providers if provider.enabled],
         **_disabled(settings),
         "agents": [agent.id for agent in settings.agents],

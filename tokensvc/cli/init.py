@@ -80,7 +80,7 @@ ceiling = {{ resources = ["https://api.example"], max_depth = 5 }}
 # still less to researcher: every step gives something up.
 [[agent]]
 id = "planner"
-auth = "client_secret_basic"     # or client_secret_post
+auth = "client_secret_basic"     # or client_secret_post; or private_key_jwt, with jwks_file = "planner.jwks.json"
 secret_sha256 = ["{planner}"]    # two may live at once, to replace one without an outage
 scopes = ["crm.read", "crm.write"]
 resources = ["https://api.example"]

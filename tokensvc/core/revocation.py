@@ -20,6 +20,8 @@ class RevocationKind(StrEnum):
     USER = "user"
     ACTOR = "actor"
     ISSUER = "issuer"
+    SUBJECT_TOKEN = "subject_token"
+    """A user's token, by its SHA-256: it starts no delegation any more. Has no time, and is never in a chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""Client authentication by secret (RFC 6749 s2.3.1). The one source of a client's identity.
+"""Client authentication (RFC 6749 s2.3, RFC 7521 s4.2). The one source of a client's identity.
 
-Whatever is wrong, the answer is the same `invalid_client`: an unknown client, a wrong secret, the wrong method and a
-disabled agent are not told apart.
+Whatever is wrong before a client has proven who it is, the answer is the same `invalid_client`: an unknown client, a
+wrong secret or key, the wrong method and a disabled agent are not told apart.
 """
 
 import hmac
@@ -9,17 +9,20 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
-from tokensvc.errors import OAuthError, OAuthRefused
-from tokensvc.exchange.parties import Agent, AuthMethod, Party, Registry
+from tokensvc.errors import Malformed, OAuthError, OAuthRefused
+from tokensvc.exchange.assertion import CLIENT_ASSERTION, Assertion, open_assertion, require_assertion
+from tokensvc.exchange.parties import Agent, AuthMethod, Party, Registry, Terms
+from tokensvc.exchange.subject import subject_of
+from tokensvc.ports import Clock, Committed, IssuanceStore
 
-__all__ = ["ClientCredentials", "authenticate_client"]
+__all__ = ["ClientAssertion", "ClientAuthenticator", "ClientSecret"]
 
 # No secret has this digest of nothing but zeros; it costs an unknown client what a known one costs.
 _NO_DIGEST: Final = ("0" * 64,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClientCredentials:
+class ClientSecret:
     """What a client presented. `readings` are (client_id, secret) pairs.
 
     There is more than one where clients disagree on encoding: RFC 6749 s2.3.1 form-encodes both parts of Basic,
@@ -30,18 +33,95 @@ class ClientCredentials:
     readings: tuple[tuple[str, str], ...] = field(repr=False)
     body_client_id: str | None
 
+    @property
+    def claimed_id(self) -> str | None:
+        """Who the client says it is."""
+        return self.readings[0][0] if self.readings else None
 
-def authenticate_client(credentials: ClientCredentials | None, registry: Registry) -> Party:
-    """The agent or resource that `credentials` prove. Raises: OAuthRefused (`invalid_client`), always the same."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAssertion:
+    """A JWT that a client presented (RFC 7523 s2.2)."""
+
+    assertion: str = field(repr=False)
+    body_client_id: str | None
+
+    @property
+    def claimed_id(self) -> str | None:
+        """Who the client says it is."""
+        return subject_of(self.assertion)
+
+
+class ClientAuthenticator:
+    """Tells who sent a request, at every endpoint alike. An assertion is used up by that."""
+
+    __slots__ = ("_clock", "_registry", "_store", "_terms")
+
+    def __init__(self, *, registry: Registry, terms: Terms, store: IssuanceStore, clock: Clock) -> None:
+        self._registry = registry
+        self._terms = terms
+        self._store = store
+        self._clock = clock
+
+    async def authenticate(self, credentials: ClientSecret | ClientAssertion | None) -> Party:
+        """The agent or resource that `credentials` prove.
+
+        Raises: OAuthRefused (`invalid_client`); Unavailable when the store cannot tell whether an assertion was used.
+        """
+        match credentials:
+            case ClientSecret():
+                party = _party_with_secret(credentials, self._registry)
+            case ClientAssertion():
+                party = await self._agent_with_assertion(credentials)
+            case None:
+                party = None
+        if party is None:
+            raise _invalid_client("client authentication failed")
+        return party
+
+    async def _agent_with_assertion(self, credentials: ClientAssertion) -> Agent | None:
+        agent = self._registry.enabled_agent(credentials.claimed_id or "")
+        if agent is None or agent.auth is not AuthMethod.PRIVATE_KEY_JWT:
+            return None
+        if credentials.body_client_id not in {None, agent.id}:
+            return None
+        now = self._clock()
+        assertion = _judge(credentials.assertion, agent, self._terms, now)
+        if assertion is None:
+            return None
+        if await self._store.claim((assertion.once,), now=now) is Committed.REPLAYED:
+            raise _invalid_client("the client_assertion was used before; make one for each request")
+        return agent
+
+
+def _judge(text: str, agent: Agent, terms: Terms, now: int) -> Assertion | None:
+    """The assertion; None where the agent did not sign it. Whoever holds its key is told what else is wrong."""
+    try:
+        payload = open_assertion(text, CLIENT_ASSERTION, agent.keys)
+    except Malformed:
+        return None
+    audiences = {terms.issuer, terms.token_endpoint} if agent.accept_token_endpoint_audience else {terms.issuer}
+    try:
+        return require_assertion(
+            payload,
+            CLIENT_ASSERTION,
+            agent=agent,
+            audiences=frozenset(audiences),
+            max_lifetime_s=agent.max_assertion_lifetime_s,
+            leeway_s=terms.leeway_s,
+            now=now,
+        )
+    except Malformed as exc:
+        raise _invalid_client(exc.description) from exc
+
+
+def _party_with_secret(credentials: ClientSecret, registry: Registry) -> Party | None:
     proven: Party | None = None
-    if credentials is not None:
-        # Every reading is tried to the end, so that the time tells nothing about which one was right.
-        for client_id, secret in credentials.readings:
-            party = registry.party(client_id)
-            if _is_secret_of(party, secret) and _is_usable(party, credentials):
-                proven = party
-    if proven is None:
-        raise OAuthRefused(OAuthError.INVALID_CLIENT, None, "client authentication failed")
+    # Every reading is tried to the end, so that the time tells nothing about which one was right.
+    for client_id, secret in credentials.readings:
+        party = registry.party(client_id)
+        if _is_secret_of(party, secret) and _is_usable(party, credentials):
+            proven = party
     return proven
 
 
@@ -51,9 +131,13 @@ def _is_secret_of(party: Party | None, secret: str) -> bool:
     return party is not None and any(matches)
 
 
-def _is_usable(party: Party | None, credentials: ClientCredentials) -> bool:
+def _is_usable(party: Party | None, credentials: ClientSecret) -> bool:
     if party is None or party.auth is not credentials.method:
         return False
     if isinstance(party, Agent) and not party.enabled:
         return False
     return credentials.body_client_id in {None, party.client_id}
+
+
+def _invalid_client(description: str) -> OAuthRefused:
+    return OAuthRefused(OAuthError.INVALID_CLIENT, None, description)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tokensvc.core.authority import Authority
-from tokensvc.core.chain import GrantChain, Root
+from tokensvc.core.chain import GrantChain, Hop, Root
 from tokensvc.core.details import NO_DETAILS
 from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import usable_scope
@@ -21,6 +21,7 @@ from tokensvc.exchange.user_token import UserToken
 from tokensvc.verify import VerifiedToken
 
 __all__ = [
+    "NewEntry",
     "Proposal",
     "Shape",
     "propose_from_token",
@@ -42,17 +43,24 @@ class Shape(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewEntry:
+    """An entry that is about to exist. `made_from` is the SHA-256 of the subject token, for a root."""
+
+    entry: Root | Hop
+    made_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """The chain and audience of the token to be issued.
 
-    `new_entries` are the ids and ends of the entries that did not exist before; `also_revocable` is what has to be
-    clear of revocations besides the chain.
+    `new_entries` did not exist before; `also_revocable` is what has to be clear of revocations besides the chain.
     """
 
     shape: Shape
     chain: GrantChain
     audience: str
-    new_entries: tuple[tuple[str, int], ...]
+    new_entries: tuple[NewEntry, ...]
     also_revocable: tuple[Revocable, ...] = ()
 
 
@@ -108,7 +116,7 @@ def propose_start(asker: Asker, user: UserToken) -> Proposal:
         shape=Shape.START,
         chain=GrantChain(root=root, hops=(hop,)),
         audience=target.audience(asker.terms.issuer),
-        new_entries=((root.jti, root.authority.exp), (hop.jti, hop.authority.exp)),
+        new_entries=(NewEntry(entry=root, made_from=user.sha256), NewEntry(entry=hop)),
         also_revocable=user.revocables(),
     )
 
@@ -171,7 +179,7 @@ def _propose_hop(
         shape=shape,
         chain=GrantChain(root=subject.chain.root, hops=(*subject.chain.hops, hop)),
         audience=asker.terms.issuer if for_another else target.audience(asker.terms.issuer),
-        new_entries=((hop.jti, hop.authority.exp),),
+        new_entries=(NewEntry(entry=hop),),
     )
 
 

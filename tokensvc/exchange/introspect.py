@@ -7,7 +7,7 @@ from tokensvc.core.details import render_details
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import TokenRefused
-from tokensvc.exchange.parties import Party, Registry, Resource, Terms
+from tokensvc.exchange.parties import Agent, Party, Registry, Resource, Terms
 from tokensvc.ports import Clock, Signer, Store
 from tokensvc.verify import StaticKeys, VerifiedToken, verify_token
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
@@ -43,7 +43,7 @@ class IntrospectionService:
         # What was taken back since counts here as it does in the exchange.
         if not (self._registry.is_user(verified.sub) and self._registry.still_allows(verified.actors)):
             return dict(INACTIVE)
-        if await self._store.is_revoked(verified.revocables()):
+        if await self._store.is_revoked(self._registry.revocables_of(verified)):
             return dict(INACTIVE)
         return _describe(verified)
 
@@ -61,7 +61,7 @@ class IntrospectionService:
 def _concerns(token: VerifiedToken, caller: Party) -> bool:
     if isinstance(caller, Resource):
         return caller.id == token.audience
-    return caller.id == token.actor
+    return isinstance(caller, Agent) and caller.id == token.actor
 
 
 def _describe(token: VerifiedToken) -> dict[str, JsonValue]:

@@ -27,15 +27,22 @@ class Product:
 
 
 def build_token(
-    chain: GrantChain, audience: str, *, terms: Terms, key: SigningKey, now: int, new_id: Callable[[], str]
+    chain: GrantChain,
+    audience: str,
+    *,
+    until: int | None,
+    terms: Terms,
+    key: SigningKey,
+    now: int,
+    new_id: Callable[[], str],
 ) -> Product:
-    """The token for the leaf of `chain`, verified.
+    """The token for the leaf of `chain`, verified. `until` is when a credential behind it ends, if one does.
 
     Raises: OAuthRefused (`expired`, `too_large`); Unavailable when our own verifier refuses it, which only a fault in
     the service can cause.
     """
     leaf = chain.leaf
-    exp = min(leaf.authority.exp, now + terms.token_lifetime_s)
+    exp = min(leaf.authority.exp, now + terms.token_lifetime_s, *([] if until is None else [until]))
     if exp <= now:
         raise OAuthRefused(OAuthError.INVALID_REQUEST, Reason.EXPIRED, "what was delegated has ended")
     claims = AccessTokenClaims(

@@ -7,12 +7,23 @@ from typing import Final, Protocol
 
 from tokensvc.core.authority import Order
 from tokensvc.core.details import Details
-from tokensvc.core.keyset import PublicKey
+from tokensvc.core.keyset import KeySet, PublicKey
+from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod
-from tokensvc.verify import Evidence, Expectation
+from tokensvc.verify import Evidence, Expectation, VerifiedToken
 
-__all__ = ["Agent", "AuthMethod", "IssuerKeys", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
+__all__ = [
+    "Agent",
+    "AuthMethod",
+    "IssuerKeys",
+    "Operator",
+    "Party",
+    "Registry",
+    "Resource",
+    "Terms",
+    "UpstreamIssuer",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +32,7 @@ class Agent:
 
     `serves` are the resources that it is the server of: what was presented there it may exchange for itself, to go on
     at its `downstream_resources`.
+    `keys` sign its assertions, which may be for the token endpoint's URL where `accept_token_endpoint_audience`.
     `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`.
@@ -29,6 +41,9 @@ class Agent:
     id: str
     auth: AuthMethod
     secret_sha256: tuple[str, ...] = field(repr=False)
+    keys: KeySet
+    accept_token_endpoint_audience: bool
+    max_assertion_lifetime_s: int
     scopes: ScopeSet
     resources: frozenset[str]
     may_delegate_to: frozenset[str]
@@ -67,7 +82,16 @@ class Resource:
     enforces_details: bool
 
 
-Party = Agent | Resource
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Somebody who runs the service, and may revoke anything."""
+
+    client_id: str
+    auth: AuthMethod
+    secret_sha256: tuple[str, ...] = field(repr=False)
+
+
+Party = Agent | Resource | Operator
 
 
 class IssuerKeys(Protocol):
@@ -126,14 +150,21 @@ class Terms:
     max_issued_bytes: int
     configuration: str
 
-    def expect(self, audiences: frozenset[str], *, max_depth: int | None = None) -> Expectation:
-        """What the service expects of its own tokens. `max_depth` replaces its own, where old chains may be read."""
+    @property
+    def token_endpoint(self) -> str:
+        """The URL of the token endpoint: every endpoint stands below the issuer."""
+        return self.issuer + "/token"
+
+    def expect(
+        self, audiences: frozenset[str], *, max_depth: int | None = None, order: Order | None = None
+    ) -> Expectation:
+        """What the service expects of its own tokens. `max_depth` and `order` replace its own, to read old chains."""
         return Expectation(
             issuers=frozenset({self.issuer}),
             audiences=audiences,
             root_floor=Evidence.ISSUER,
             hop_floor=Evidence.ISSUER,
-            order=self.order,
+            order=self.order if order is None else order,
             leeway_s=self.leeway_s,
             max_depth=self.max_depth if max_depth is None else max_depth,
         )
@@ -142,21 +173,25 @@ class Terms:
 class Registry:
     """Everybody who is registered, by the names they are known under."""
 
-    __slots__ = ("_by_client_id", "_by_name", "_subject_prefixes", "agents", "issuers", "resources")
+    __slots__ = ("_by_client_id", "_by_name", "agents", "issuers", "resources")
 
     def __init__(
-        self, *, agents: Iterable[Agent], resources: Iterable[Resource], issuers: Iterable[UpstreamIssuer]
+        self,
+        *,
+        agents: Iterable[Agent],
+        resources: Iterable[Resource],
+        issuers: Iterable[UpstreamIssuer],
+        operators: Iterable[Operator] = (),
     ) -> None:
         self.agents: Final = {agent.id: agent for agent in agents}
         self.resources: Final = {resource.id: resource for resource in resources}
         self.issuers: Final = {issuer.iss: issuer for issuer in issuers}
-        servers: dict[str, Party] = {resource.client_id: resource for resource in self.resources.values()}
-        self._by_client_id: Final[dict[str, Party]] = {**servers, **self.agents}
+        everybody: list[Party] = [*self.resources.values(), *operators, *self.agents.values()]
+        self._by_client_id: Final = {party.client_id: party for party in everybody}
         self._by_name: Final = {name: resource for resource in self.resources.values() for name in resource.names}
-        self._subject_prefixes: Final = {issuer.subject_prefix for issuer in self.issuers.values()}
 
     def party(self, client_id: str) -> Party | None:
-        """The agent or resource of that `client_id`: one namespace, compared byte for byte."""
+        """The agent, resource or operator of that `client_id`: one namespace, compared byte for byte."""
         return self._by_client_id.get(client_id)
 
     def resource_named(self, name: str) -> Resource | None:
@@ -185,7 +220,19 @@ class Registry:
 
         RFC 9068 s5: a user who is called like an agent would be taken for it.
         """
-        return self.party(sub) is None and any(map(sub.startswith, self._subject_prefixes))
+        return self.party(sub) is None and self.provider_of(sub) is not None
+
+    def provider_of(self, sub: str) -> UpstreamIssuer | None:
+        """The identity provider whose `subject_prefix` the name of a user has. No prefix is one of another."""
+        return next((issuer for issuer in self.issuers.values() if sub.startswith(issuer.subject_prefix)), None)
+
+    def revocables_of(self, token: VerifiedToken) -> tuple[Revocable, ...]:
+        """Everything whose revocation kills `token`: what it says itself, and the provider of its user."""
+        provider = self.provider_of(token.sub)
+        if provider is None:
+            return token.revocables()
+        root_iat = token.chain.root.authority.iat
+        return (*token.revocables(), Revocable(kind=RevocationKind.ISSUER, id=provider.iss, iat=root_iat))
 
     def scopes_at(self, resources: Iterable[str]) -> ScopeSet:
         """The scopes that have meaning at one of `resources` at least."""

@@ -28,13 +28,8 @@ Form = Mapping[str, tuple[str, ...]]
 """A form's parameters in order of arrival, those with an empty value left out (RFC 6749 s3.2)."""
 
 _REPEATABLE: Final = frozenset({"resource", "audience"})
-# Parameters of ours or of RFC 8693 that mean something which is not built: ignoring one would change what the
-# asker believes it got.
-_UNSUPPORTED: Final = (
-    "actor_token",
-    "actor_token_type",
-    "delegation_grant",
-)
+# Parameters of ours that mean something which is not built: ignoring one would change what the asker believes it got.
+_UNSUPPORTED: Final = ("delegation_grant",)
 _TOKEN_TYPES: Final = frozenset({ACCESS_TOKEN_TYPE, JWT_TYPE})
 _DEPTHS: Final = frozenset(map(str, range(1, HARD_MAX_DEPTH + 1)))
 # Seconds in decimal, no sign, no leading zero; the longest delegation is far below a million seconds.
@@ -55,6 +50,7 @@ class ExchangeRequest:
     issued_token_type: str
     resource: tuple[str, ...]
     audience: tuple[str, ...]
+    actor_token: str | None = field(repr=False)
     scope: str | None
     authorization_details: str | None
     requested_actor: str | None
@@ -93,6 +89,7 @@ def parse_exchange_request(form: Form) -> ExchangeRequest:
         issued_token_type=issued_token_type,
         resource=form.get("resource", ()),
         audience=form.get("audience", ()),
+        actor_token=_parse_actor_token(form),
         scope=_optional(form, "scope"),
         authorization_details=_optional(form, "authorization_details"),
         requested_actor=_optional(form, "requested_actor"),
@@ -118,6 +115,17 @@ def _require_token_type(value: str, name: str) -> None:
         raise _invalid(
             Reason.PARAMETER_UNSUPPORTED, f"{name} is {ACCESS_TOKEN_TYPE} or {JWT_TYPE}; no other type is supported"
         )
+
+
+def _parse_actor_token(form: Form) -> str | None:
+    """Both of its parameters or none (RFC 8693 s2.1); what an agent says of itself is a JWT and no access token."""
+    actor_token, kind = _optional(form, "actor_token"), _optional(form, "actor_token_type")
+    if (actor_token is None) != (kind is None):
+        missing = "actor_token" if actor_token is None else "actor_token_type"
+        raise _invalid(Reason.PARAMETER_MISSING, f"the parameter {missing} is required beside the other")
+    if kind not in {None, JWT_TYPE}:
+        raise _invalid(Reason.PARAMETER_UNSUPPORTED, f"actor_token_type is {JWT_TYPE}; no other type is supported")
+    return actor_token
 
 
 def _parse_lifetime(text: str | None) -> int | None:

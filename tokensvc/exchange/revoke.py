@@ -6,8 +6,10 @@ A root is the operator's to revoke.
 
 from typing import Final
 
+from tokensvc.core.authority import Attenuation, Order
 from tokensvc.core.chain import HARD_MAX_DEPTH, Hop
 from tokensvc.core.revocation import Revocation, RevocationKind
+from tokensvc.core.scope import ScopeGrammar
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.parties import Party, Terms
 from tokensvc.exchange.record import describe_subject, record_refused
@@ -18,6 +20,8 @@ from tokensvc.verify import StaticKeys, VerifiedToken
 
 __all__ = ["RevocationService"]
 
+# What any order lets pass, this one does.
+_WEAKEST: Final = Order(grammar=ScopeGrammar.SEGMENTS, attenuation=Attenuation.AUTHORITY, proper_from=2)
 # The latest moment that a token can name: 2^53 - 1, the largest integer in JSON (`core.jsontext`).
 _END_OF_TIME: Final = 9_007_199_254_740_991
 
@@ -90,15 +94,15 @@ class RevocationService:
         """The proof that `token` is one of ours by signature and chain, whatever its time.
 
         To be told of success and have nothing revoked is the one thing that must not happen. So no setting that changed
-        since counts: the depth is the hard cap, and the audience, which the last hop must grant, may be a resource that
-        was taken out. As of the end of time no token is from a clock ahead of ours.
+        since counts: the depth is the hard cap, the order the one that refuses least, and the audience, which the last
+        hop must grant, may be a resource that was taken out. As of the end of time no token is from a clock ahead of
+        ours.
         """
+        audiences = frozenset({audience_of(token) or self._terms.issuer})
         return verify_own_token(
             token,
             keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
-            terms=self._terms,
-            audiences=frozenset({audience_of(token) or self._terms.issuer}),
-            max_depth=HARD_MAX_DEPTH,
+            expect=self._terms.expect(audiences, max_depth=HARD_MAX_DEPTH, order=_WEAKEST),
             now=_END_OF_TIME,
         )
 

@@ -19,7 +19,9 @@ from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.actor_token import refuse_actor_token, verify_actor_token
 from tokensvc.exchange.grant import (
+    NewEntry,
     Proposal,
     propose_from_token,
     propose_start,
@@ -61,10 +63,11 @@ def new_id() -> str:
 
 @dataclass(slots=True)
 class _Trail:
-    """What is known of a request so far, for its record."""
+    """What is known of a request so far: for its record, and when the credentials behind it end."""
 
     inputs: dict[str, JsonValue]
     lineage: str | None = None
+    actor_token_exp: int | None = None
 
 
 class ExchangeService:
@@ -126,7 +129,13 @@ class ExchangeService:
             proposal = await self._propose_from_user(asker, iss, trail)
         trail.inputs["shape"] = proposal.shape
         product = build_token(
-            proposal.chain, proposal.audience, terms=self._terms, key=self._signer.signing_key(), now=now, new_id=new_id
+            proposal.chain,
+            proposal.audience,
+            until=trail.actor_token_exp,
+            terms=self._terms,
+            key=self._signer.signing_key(),
+            now=now,
+            new_id=new_id,
         )
         await self._commit(proposal, product, client, now, trail)  # step 14
         return _answer(product, request, now)  # step 15
@@ -137,16 +146,15 @@ class ExchangeService:
         subject = verify_own_token(  # step 5
             asker.request.subject_token,
             keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
-            terms=self._terms,
-            audiences=frozenset({self._terms.issuer, *self._registry.resources}),
-            max_depth=self._terms.max_depth,
+            expect=self._terms.expect(frozenset({self._terms.issuer, *self._registry.resources})),
             now=asker.now,
         )
         trail.lineage = subject.lineage
         trail.inputs["subject"] = describe_subject(subject.chain)
         _require_alive(subject, leeway_s=self._terms.leeway_s, now=asker.now)
-        actor = require_actor(asker, subject)  # step 7
-        await self._require_not_revoked(subject.revocables())  # step 8
+        await self._use_actor_token(asker, trail)  # step 7
+        actor = require_actor(asker, subject)
+        await self._require_not_revoked(self._registry.revocables_of(subject))  # step 8
         return propose_from_token(asker, subject, actor)
 
     async def _propose_from_user(self, asker: Asker, iss: str | None, trail: _Trail) -> Proposal:
@@ -169,9 +177,20 @@ class ExchangeService:
             "authorization_details": render_details(user.details),
             "sha256": user.sha256,
         }
-        require_actor_of_start(asker)  # step 7
+        await self._use_actor_token(asker, trail)  # step 7
+        require_actor_of_start(asker)
         await self._require_not_revoked(user.revocables())  # step 8
         return propose_start(asker, user)
+
+    async def _use_actor_token(self, asker: Asker, trail: _Trail) -> None:
+        text = asker.request.actor_token
+        if text is None:
+            return
+        actor_token = verify_actor_token(text, client=asker.client, terms=self._terms, now=asker.now)
+        if await self._store.claim((actor_token.once,), now=asker.now) is Committed.REPLAYED:
+            raise refuse_actor_token("used before")
+        trail.actor_token_exp = actor_token.exp
+        trail.inputs["actor_token"] = {"exp": actor_token.exp}
 
     async def _require_not_revoked(self, revocables: Sequence[Revocable]) -> None:
         if await self._store.is_revoked(tuple(revocables)):
@@ -184,8 +203,8 @@ class ExchangeService:
         overtaken by a token that was already on its way.
         """
         outcome = await self._store.commit(
-            claims=tuple(OneTimeValue(value=jti, until=exp + REMEMBER_S) for jti, exp in proposal.new_entries),
-            unless_revoked=(*product.verified.revocables(), *proposal.also_revocable),
+            claims=tuple(_claim(new, now) for new in proposal.new_entries),
+            unless_revoked=(*self._registry.revocables_of(product.verified), *proposal.also_revocable),
             record=record_granted(
                 record_id=new_id(), now=now, client_id=client.client_id, token=product.verified, inputs=trail.inputs
             ),
@@ -198,6 +217,11 @@ class ExchangeService:
                 raise _revoked()
             case Committed.REPLAYED:
                 raise OAuthRefused(OAuthError.INVALID_REQUEST, Reason.REPLAYED, "an entry of the chain was used before")
+
+
+def _claim(new: NewEntry, now: int) -> OneTimeValue:
+    entry = new.entry
+    return OneTimeValue(value=entry.jti, until=entry.authority.exp + REMEMBER_S, made=now, note=new.made_from)
 
 
 def _require_alive(subject: VerifiedToken, *, leeway_s: int, now: int) -> None:

@@ -9,13 +9,12 @@ from typing import Final
 from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.jws import split_compact
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason, TokenRefused
-from tokensvc.exchange.parties import Terms
 from tokensvc.verify import KeySource, VerifiedToken
-from tokensvc.verify.expectation import MAX_TOKEN_BYTES
+from tokensvc.verify.expectation import MAX_TOKEN_BYTES, Expectation
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
 from tokensvc.verify.verifier import unsafe_verify_token_of_any_age
 
-__all__ = ["audience_of", "issuer_of", "subject_token_invalid", "verify_own_token"]
+__all__ = ["audience_of", "issuer_of", "subject_of", "subject_token_invalid", "verify_own_token"]
 
 # Before the signature is known to be ours, a reason would tell a forger how far the forgery got.
 _BEFORE_SIGNATURE: Final = frozenset(
@@ -40,6 +39,11 @@ def audience_of(token: str) -> str | None:
     return _claimed(token, "aud")
 
 
+def subject_of(token: str) -> str | None:
+    """The `sub` that an unverified token claims: a hint whose key to look for."""
+    return _claimed(token, "sub")
+
+
 def _claimed(token: str, name: str) -> str | None:
     try:
         claim = parse_json_object(split_compact(token, max_bytes=MAX_TOKEN_BYTES).payload).get(name)
@@ -48,14 +52,11 @@ def _claimed(token: str, name: str) -> str | None:
     return claim if isinstance(claim, str) and claim else None
 
 
-def verify_own_token(
-    token: str, *, keys: KeySource, terms: Terms, audiences: frozenset[str], max_depth: int, now: int
-) -> VerifiedToken:
+def verify_own_token(token: str, *, keys: KeySource, expect: Expectation, now: int) -> VerifiedToken:
     """The proof that `token` is one of ours, whatever its age. Revocation is the store's answer and comes later.
 
     Raises: OAuthRefused (`invalid_request`), with the verifier's reason once the signature verified.
     """
-    expect = terms.expect(audiences, max_depth=max_depth)
     try:
         return unsafe_verify_token_of_any_age(
             token, keys=keys, expect=expect, now=now, revocations=UnsafeRevocationElsewhere()

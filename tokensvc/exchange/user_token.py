@@ -72,10 +72,11 @@ class UserToken:
     sha256: str
 
     def revocables(self) -> tuple[Revocable, ...]:
-        """What bars a start from this token: its user or its issuer revoked at or after its `iat`."""
+        """What bars a start from it: its user or issuer revoked at or after its `iat`, or a root that it started."""
         return (
             Revocable(kind=RevocationKind.USER, id=self.sub, iat=self.iat),
             Revocable(kind=RevocationKind.ISSUER, id=self.issuer.iss, iat=self.iat),
+            Revocable(kind=RevocationKind.SUBJECT_TOKEN, id=self.sha256, iat=self.iat),
         )
 
 

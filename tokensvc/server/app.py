@@ -8,7 +8,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
+from tokensvc.exchange.operate import OperatorService
 from tokensvc.exchange.parties import Registry, Terms
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
@@ -19,8 +21,18 @@ from tokensvc.server.health import liveness_endpoint, readiness_endpoint
 from tokensvc.server.introspect import introspection_endpoint
 from tokensvc.server.jwks import jwks_endpoint
 from tokensvc.server.metadata import metadata_endpoint, render_metadata
+from tokensvc.server.operator import operator_revocations_endpoint
 from tokensvc.server.revoke import revocation_endpoint
-from tokensvc.server.routes import INTROSPECT, JWKS, REVOKE, TOKEN, Endpoint, issuer_path, metadata_paths
+from tokensvc.server.routes import (
+    INTROSPECT,
+    JWKS,
+    OPERATOR_REVOCATIONS,
+    REVOKE,
+    TOKEN,
+    Endpoint,
+    issuer_path,
+    metadata_paths,
+)
 from tokensvc.server.token import token_endpoint
 from tokensvc.telemetry import Telemetry
 
@@ -32,6 +44,8 @@ def make_app(
     exchange: ExchangeService,
     introspection: IntrospectionService,
     revocation: RevocationService,
+    operation: OperatorService,
+    authenticator: ClientAuthenticator,
     registry: Registry,
     terms: Terms,
     store: Store,
@@ -40,13 +54,14 @@ def make_app(
     while_running: AbstractAsyncContextManager[object] | None = None,
 ) -> Starlette:
     """The ASGI application. Its lifespan opens `store` and closes it, and has `while_running` entered."""
-    door = Door(registry, telemetry)
+    door = Door(authenticator, registry, telemetry)
     path = issuer_path(terms.issuer)
     well_known = metadata_endpoint(render_metadata(terms, registry))
     routes = [
         _route("POST", path + TOKEN, token_endpoint(door, exchange)),
         _route("POST", path + INTROSPECT, introspection_endpoint(door, introspection)),
         _route("POST", path + REVOKE, revocation_endpoint(door, revocation)),
+        _route("POST", path + OPERATOR_REVOCATIONS, operator_revocations_endpoint(door, operation)),
         _route("GET", path + JWKS, jwks_endpoint(signer)),
         *(_route("GET", at, well_known) for at in metadata_paths(terms.issuer)),
         _route("GET", "/healthz", liveness_endpoint()),

@@ -1,8 +1,8 @@
-"""What a client presents to prove who it is (RFC 6749 s2.3.1), read from headers and body. Nothing is judged here.
+"""What a client presents to prove who it is (RFC 6749 s2.3.1, RFC 7523 s2.2), read from headers and body.
 
-Two ways at once are refused: two readers could pick different ones. A way that is not supported (another scheme, a
-client assertion) and one that does not parse are no credentials at all: the answer is `invalid_client`, as for a wrong
-secret.
+Nothing is judged here. Two ways at once are refused: two readers could pick different ones. A way that is not supported
+(another scheme or type) and one that does not parse are no credentials at all: the answer is `invalid_client`, as for a
+wrong secret.
 """
 
 import re
@@ -16,13 +16,17 @@ from urllib.parse import unquote_to_bytes
 from starlette.requests import Request
 
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
-from tokensvc.exchange.authenticate import ClientCredentials, authenticate_client
+from tokensvc.exchange.authenticate import ClientAssertion, ClientAuthenticator, ClientSecret
 from tokensvc.exchange.parties import AuthMethod, Party, Registry
 from tokensvc.exchange.request import Form
 from tokensvc.server.form import read_form
 from tokensvc.telemetry import Telemetry
 
-__all__ = ["Admitted", "Door", "read_credentials"]
+__all__ = ["ASSERTION_TYPE", "Admitted", "Door", "read_credentials"]
+
+ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+Credentials = ClientSecret | ClientAssertion
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _IN_BODY: Final = ("client_secret", "client_assertion")
@@ -39,9 +43,10 @@ class Admitted:
 class Door:
     """Steps 1 and 2 of every request that needs a client: the form, then who sent it."""
 
-    __slots__ = ("_registry", "_telemetry")
+    __slots__ = ("_authenticator", "_registry", "_telemetry")
 
-    def __init__(self, registry: Registry, telemetry: Telemetry) -> None:
+    def __init__(self, authenticator: ClientAuthenticator, registry: Registry, telemetry: Telemetry) -> None:
+        self._authenticator = authenticator
         self._registry = registry
         self._telemetry = telemetry
 
@@ -50,7 +55,7 @@ class Door:
         form = await read_form(request)
         credentials = read_credentials(request.headers.raw, form)
         try:
-            client = authenticate_client(credentials, self._registry)
+            client = await self._authenticator.authenticate(credentials)
         except OAuthRefused:
             client_id = _claimed_id(credentials, form)
             is_registered = client_id is not None and self._registry.party(client_id) is not None
@@ -59,7 +64,7 @@ class Door:
         return Admitted(form=form, client=client)
 
 
-def read_credentials(headers: Iterable[tuple[bytes, bytes]], form: Form) -> ClientCredentials | None:
+def read_credentials(headers: Iterable[tuple[bytes, bytes]], form: Form) -> Credentials | None:
     """The credentials, or None where there are none that could be checked.
 
     `headers` are raw, their names in lower case. Raises: OAuthRefused (`invalid_request`) for more than one way.
@@ -67,7 +72,7 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]], form: Form) -> Clie
     authorization = [value for name, value in headers if name == b"authorization"]
     if len(authorization) > 1:
         raise _invalid(Reason.PARAMETER_REPEATED, "there is more than one Authorization header")
-    for name in ("client_id", *_IN_BODY):
+    for name in ("client_id", "client_assertion_type", *_IN_BODY):
         if len(form.get(name, ())) > 1:
             raise _invalid(Reason.PARAMETER_REPEATED, f"the parameter {name} stands more than once")
     ways = [*authorization, *(name for name in _IN_BODY if name in form)]
@@ -76,16 +81,27 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]], form: Form) -> Clie
     (client_id,) = form.get("client_id", (None,))
     if authorization:
         return _parse_basic(authorization[0], body_client_id=client_id)
+    if "client_assertion" in form:
+        return _parse_assertion(form, body_client_id=client_id)
     if client_id is None or "client_secret" not in form:
         return None
-    return ClientCredentials(
+    return ClientSecret(
         method=AuthMethod.CLIENT_SECRET_POST,
         readings=((client_id, form["client_secret"][0]),),
         body_client_id=client_id,
     )
 
 
-def _parse_basic(value: bytes, *, body_client_id: str | None) -> ClientCredentials | None:
+def _parse_assertion(form: Form, *, body_client_id: str | None) -> ClientAssertion | None:
+    (kind,) = form.get("client_assertion_type", (None,))
+    if kind is None:
+        raise _invalid(Reason.PARAMETER_MISSING, f"the parameter client_assertion_type is required: {ASSERTION_TYPE}")
+    if kind != ASSERTION_TYPE:
+        return None
+    return ClientAssertion(assertion=form["client_assertion"][0], body_client_id=body_client_id)
+
+
+def _parse_basic(value: bytes, *, body_client_id: str | None) -> ClientSecret | None:
     scheme, _, encoded = value.partition(b" ")
     if scheme.lower() != b"basic":
         return None
@@ -101,7 +117,7 @@ def _parse_basic(value: bytes, *, body_client_id: str | None) -> ClientCredentia
     )
     if not colon or not readings:
         return None
-    return ClientCredentials(method=AuthMethod.CLIENT_SECRET_BASIC, readings=readings, body_client_id=body_client_id)
+    return ClientSecret(method=AuthMethod.CLIENT_SECRET_BASIC, readings=readings, body_client_id=body_client_id)
 
 
 def _decode_form(part: bytes) -> str | None:
@@ -115,11 +131,11 @@ def _decode(part: bytes) -> str | None:
         return None
 
 
-def _claimed_id(credentials: ClientCredentials | None, form: Form) -> str | None:
+def _claimed_id(credentials: Credentials | None, form: Form) -> str | None:
     """Who a failed client said it was, for the log."""
     if credentials is None:
         return form["client_id"][0] if "client_id" in form else None
-    return credentials.readings[0][0]
+    return credentials.claimed_id or credentials.body_client_id
 
 
 def _invalid(reason: Reason, description: str) -> OAuthRefused:

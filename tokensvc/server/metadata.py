@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from tokensvc.core.chain import PROFILE
 from tokensvc.core.jsontext import JsonValue
+from tokensvc.core.keyset import Algorithm
 from tokensvc.exchange.parties import AuthMethod, Registry, Terms
 from tokensvc.exchange.request import GRANT_TYPE
 from tokensvc.server.answer import public_json
@@ -20,6 +21,7 @@ from tokensvc.server.routes import INTROSPECT, JWKS, REVOKE, TOKEN, Endpoint
 __all__ = ["metadata_endpoint", "render_metadata"]
 
 _AUTH_METHODS: Final[list[JsonValue]] = [*AuthMethod]
+_ALGORITHMS: Final[list[JsonValue]] = [*Algorithm]
 
 
 def render_metadata(terms: Terms, registry: Registry) -> dict[str, JsonValue]:
@@ -35,10 +37,13 @@ def render_metadata(terms: Terms, registry: Registry) -> dict[str, JsonValue]:
         "issuer": issuer,
         "token_endpoint": issuer + TOKEN,
         "token_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
         "introspection_endpoint": issuer + INTROSPECT,
         "introspection_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "introspection_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
         "revocation_endpoint": issuer + REVOKE,
         "revocation_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "revocation_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
         "jwks_uri": issuer + JWKS,
         "grant_types_supported": [GRANT_TYPE],
         # Required, and an empty array would be left out: no authorization endpoint, so no response type.

@@ -3,6 +3,7 @@
 `load_settings` is what a service calls; `examine_settings` hands over every problem at once, for people.
 """
 
+from tokensvc.settings.agent_keys import load_agent_keys
 from tokensvc.settings.environment import CONFIG_VARIABLE
 from tokensvc.settings.load import examine_settings, load_settings
 from tokensvc.settings.model import (
@@ -13,15 +14,18 @@ from tokensvc.settings.model import (
     IdentityProvider,
     KeySettings,
     Limits,
+    Operator,
     Resource,
     ServerSettings,
     Settings,
     StoreSettings,
 )
 from tokensvc.settings.upstream import load_upstream_keys
+from tokensvc.settings.values import MAX_ROOT_LIFETIME_S
 
 __all__ = [
     "CONFIG_VARIABLE",
+    "MAX_ROOT_LIFETIME_S",
     "NO_TYP",
     "Agent",
     "AuthMethod",
@@ -29,11 +33,13 @@ __all__ = [
     "IdentityProvider",
     "KeySettings",
     "Limits",
+    "Operator",
     "Resource",
     "ServerSettings",
     "Settings",
     "StoreSettings",
     "examine_settings",
+    "load_agent_keys",
     "load_settings",
     "load_upstream_keys",
 ]

@@ -13,7 +13,7 @@ from typing import Final
 from tokensvc.core.scope import ScopeGrammar, require_grammar, usable_scope
 from tokensvc.errors import Malformed
 from tokensvc.settings.conflict import Conflict, nearest, repeats
-from tokensvc.settings.model import Settings
+from tokensvc.settings.model import Agent, AuthMethod, Operator, Resource, Settings
 from tokensvc.settings.provider_conflicts import PROVIDER_RULES
 
 __all__ = ["Conflict", "find_conflicts"]
@@ -36,14 +36,30 @@ def _own_issuer(settings: Settings) -> Iterator[Conflict]:
             )
 
 
+def _store_password(settings: Settings) -> Iterator[Conflict]:
+    """The password of a Redis server has one place; other stores have none."""
+    if settings.store.password_file is None:
+        return
+    redis_url = settings.store.redis_url
+    if redis_url is None or redis_url.password is not None:
+        yield Conflict(
+            key="store.password_file",
+            problem="store.url has a password as well" if redis_url else "is for a Redis store only",
+            remedy="Leave the password out of store.url." if redis_url else "Remove it.",
+        )
+
+
 def _parties_unique(settings: Settings) -> Iterator[Conflict]:
-    """Agents and resource servers share one namespace of client ids."""
+    """Agents, resource servers and operators share one namespace of client ids."""
     clients = [(f"agent[{index}].id", agent.id) for index, agent in enumerate(settings.agents)]
     clients += [
         (f"resource[{index}].client_id", resource.client_id) for index, resource in enumerate(settings.resources)
     ]
+    clients += [(f"operator[{index}].id", operator.id) for index, operator in enumerate(settings.operators)]
     yield from repeats(
-        clients, "{value} is also the id of another client", "Give every agent and resource server its own id."
+        clients,
+        "{value} is also the id of another client",
+        "Give every agent, resource server and operator its own id.",
     )
     resources = [(f"resource[{index}].id", resource.id) for index, resource in enumerate(settings.resources)]
     yield from repeats(resources, "{value} is registered twice", "Merge the two [[resource]] tables.")
@@ -57,17 +73,43 @@ def _parties_unique(settings: Settings) -> Iterator[Conflict]:
 
 def _secrets_unique(settings: Settings) -> Iterator[Conflict]:
     """Two parties with one secret could act as each other."""
+    tables: dict[str, tuple[Agent | Resource | Operator, ...]] = {
+        "agent": settings.agents,
+        "resource": settings.resources,
+        "operator": settings.operators,
+    }
     hashes = [
-        (f"agent[{index}].secret_sha256", digest)
-        for index, agent in enumerate(settings.agents)
-        for digest in agent.secret_sha256
-    ]
-    hashes += [
-        (f"resource[{index}].secret_sha256", digest)
-        for index, resource in enumerate(settings.resources)
-        for digest in resource.secret_sha256
+        (f"{table}[{index}].secret_sha256", digest)
+        for table, parties in tables.items()
+        for index, party in enumerate(parties)
+        for digest in party.secret_sha256
     ]
     yield from repeats(hashes, "holds the secret of another client", "Generate a secret for each.")
+
+
+def _credentials(settings: Settings) -> Iterator[Conflict]:
+    """What proves a client fits its `auth`, and nothing else lies about."""
+    for index, agent in enumerate(settings.agents):
+        by_key = agent.auth is AuthMethod.PRIVATE_KEY_JWT
+        wanted, unused = ("jwks_file", "secret_sha256") if by_key else ("secret_sha256", "jwks_file")
+        if not getattr(agent, wanted):
+            remedy = f"Add {wanted}: {_CREDENTIALS[wanted]}."
+            yield Conflict(key=f"agent[{index}].{wanted}", problem=f"is missing: auth is {agent.auth}", remedy=remedy)
+        if getattr(agent, unused):
+            remedy = f"Remove it, or change auth: {unused} is {_CREDENTIALS[unused]}."
+            yield Conflict(key=f"agent[{index}].{unused}", problem=f"has no use: auth is {agent.auth}", remedy=remedy)
+    others: dict[str, tuple[Resource | Operator, ...]] = {
+        "resource": settings.resources,
+        "operator": settings.operators,
+    }
+    for table, parties in others.items():
+        for index, party in enumerate(parties):
+            if party.auth is AuthMethod.PRIVATE_KEY_JWT:
+                yield Conflict(
+                    key=f"{table}[{index}].auth",
+                    problem="only agents prove themselves by a key",
+                    remedy="Write client_secret_basic or client_secret_post.",
+                )
 
 
 def _scope_grammar(settings: Settings) -> Iterator[Conflict]:
@@ -182,8 +224,10 @@ def _fronts(settings: Settings) -> Iterator[Conflict]:
 
 _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
     _own_issuer,
+    _store_password,
     _parties_unique,
     _secrets_unique,
+    _credentials,
     _scope_grammar,
     _registered_scopes,
     _registered_resources,
@@ -192,6 +236,12 @@ _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
     _delegatees,
     _fronts,
 )
+
+
+_CREDENTIALS: Final = {
+    "jwks_file": "the agent's public keys as a JWK set, for private_key_jwt",
+    "secret_sha256": "the hashes of its secrets, for client_secret_basic and client_secret_post",
+}
 
 
 def _is_in_grammar(scope: str, grammar: ScopeGrammar) -> bool:

@@ -1,7 +1,7 @@
 """From a file and the environment to frozen `Settings`, or to every problem that stands in the way.
 
     1. Read the file. 2. Lay the environment over it. 3. Check each value alone. 4. Resolve paths.
-    5. Check the values against each other, and read the identity provider's keys.
+    5. Check the values against each other, and read the keys of providers and agents.
 
 A value that cannot be used (2, 3) ends the examination before step 5, which needs them all.
 """
@@ -15,6 +15,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from tokensvc.errors import ConfigurationError, Malformed
+from tokensvc.settings.agent_keys import load_agent_keys
 from tokensvc.settings.conflicts import find_conflicts
 from tokensvc.settings.environment import read_overrides, refuse_unknown, with_overrides
 from tokensvc.settings.explain import explain
@@ -66,6 +67,10 @@ def examine_settings(path: Path, environ: Mapping[str, str]) -> Settings | tuple
         for conflict in find_conflicts(settings)
     ]
     problems += find_key_problems(settings)
+    try:
+        load_agent_keys(settings)
+    except ConfigurationError as exc:
+        problems.append(exc)
     return tuple(problems) or settings
 
 
@@ -97,10 +102,18 @@ def _unusable(path: Path, problem: str, remedy: str) -> ConfigurationError:
 
 def _resolve_paths(settings: Settings, folder: Path) -> Settings:
     database = settings.store.sqlite_path
-    store = settings.store if database is None else StoreSettings(url=f"{SQLITE}{folder / database}")
+    secret = settings.store.password_file
+    store = StoreSettings(
+        url=settings.store.url if database is None else f"{SQLITE}{folder / database}",
+        password_file=None if secret is None else folder / secret,
+    )
     providers = tuple(
         provider if provider.jwks_file is None else replace(provider, jwks_file=folder / provider.jwks_file)
         for provider in settings.identity_providers
     )
+    agents = tuple(
+        agent if agent.jwks_file is None else replace(agent, jwks_file=folder / agent.jwks_file)
+        for agent in settings.agents
+    )
     keys = replace(settings.keys, dir=folder / settings.keys.dir)
-    return replace(settings, store=store, keys=keys, identity_providers=providers)
+    return replace(settings, store=store, keys=keys, identity_providers=providers, agents=agents)

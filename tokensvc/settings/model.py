@@ -19,10 +19,10 @@ from tokensvc.core.jsontext import JsonValue, render_json
 from tokensvc.core.jwks_url import UnsafeReach, discovery_url
 from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import ScopeGrammar
+from tokensvc.settings.redis_url import REDIS_SCHEMES, RedisUrl, parse_redis_url
 from tokensvc.settings.values import (
     MAX_ITEMS,
     MAX_ROOT_LIFETIME_S,
-    MEMORY,
     SQLITE,
     AuthorizationDetails,
     ClaimRules,
@@ -58,6 +58,7 @@ __all__ = [
     "IdentityProvider",
     "KeySettings",
     "Limits",
+    "Operator",
     "Resource",
     "ServerSettings",
     "Settings",
@@ -78,6 +79,9 @@ DEFAULT_TOKEN_BYTES: Final = 8000
 # What our own verifier accepts; a smaller token than the lower bound has no room for a chain.
 MAX_TOKEN_BYTES: Final = 16384
 MIN_TOKEN_BYTES: Final = 1024
+# An assertion is made for one request (RFC 7523 s3 leaves the length to us). Authlib makes them for an hour.
+DEFAULT_ASSERTION_LIFETIME_S: Final = 300
+MAX_ASSERTION_LIFETIME_S: Final = 3600
 # Each is fetched from in the background, and a token is held against one of them only.
 MAX_PROVIDERS: Final = 100
 NO_TYP: Final = "none"
@@ -91,18 +95,35 @@ class AuthMethod(StrEnum):
 
     CLIENT_SECRET_BASIC = "client_secret_basic"
     CLIENT_SECRET_POST = "client_secret_post"
+    PRIVATE_KEY_JWT = "private_key_jwt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class StoreSettings:
-    """Where state is kept: `sqlite:///FILE` or `memory:` (which forgets when the process ends)."""
+    """Where state is kept: `sqlite:///FILE`, `redis://HOST` or `memory:` (which forgets when the process ends).
 
-    url: StoreUrl = "sqlite:///tokensvc.db"
+    `password_file` holds the password of a Redis server whose URL has none. `shown` is the URL without a password, for
+    every eye; `url` itself goes to nobody.
+    """
+
+    url: StoreUrl = Field(default="sqlite:///tokensvc.db", repr=False)
+    password_file: FilePath | None = None
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The database file, or None for `memory:`."""
-        return None if self.url == MEMORY else Path(self.url.removeprefix(SQLITE))
+        """The database file, or None for another kind of store."""
+        return Path(self.url.removeprefix(SQLITE)) if self.url.startswith(SQLITE) else None
+
+    @property
+    def redis_url(self) -> RedisUrl | None:
+        """The Redis server, or None for another kind of store."""
+        return parse_redis_url(self.url) if self.url.startswith(REDIS_SCHEMES) else None
+
+    @property
+    def shown(self) -> str:
+        """The URL without a password."""
+        redis_url = self.redis_url
+        return self.url if redis_url is None else str(redis_url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -197,6 +218,8 @@ class IdentityProvider:
 class Agent:
     """An agent: a client of the token endpoint and an actor in chains.
 
+    It proves itself by one of the secrets of `secret_sha256`, or with `private_key_jwt` by a key of `jwks_file`.
+    `accept_token_endpoint_audience`: its assertions may name the token endpoint's URL instead of the issuer.
     `fronts` are the upstream clients that obtain users' tokens for this agent alone. `upstream_client_ids`: what the
     agent itself is called at an identity provider, by `iss`; elsewhere it is called by its `id`.
     `serves`: the resources that it is the server of; what is presented there it may exchange, to go on at its
@@ -205,7 +228,12 @@ class Agent:
 
     id: Name
     auth: AuthMethod
-    secret_sha256: SecretHashes = Field(repr=False)
+    secret_sha256: SecretHashes = Field(default=(), repr=False)
+    jwks_file: FilePath | None = None
+    accept_token_endpoint_audience: StrictBool = False
+    max_assertion_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_ASSERTION_LIFETIME_S)] = (
+        DEFAULT_ASSERTION_LIFETIME_S
+    )
     scopes: SomeScopes
     resources: SomeResources
     may_delegate_to: Names = frozenset()
@@ -237,6 +265,15 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Operator:
+    """Somebody who may revoke anything, by a secret of its own. It gets no tokens and introspects none."""
+
+    id: Name
+    secret_sha256: SecretHashes = Field(repr=False)
+    auth: AuthMethod = AuthMethod.CLIENT_SECRET_BASIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Settings:
     """Everything that was configured. `load_settings` makes it, with paths resolved; nothing changes it.
 
@@ -262,6 +299,9 @@ class Settings:
     resources: Annotated[tuple[Resource, ...], entries(at_least=1, at_most=MAX_ITEMS)] = Field(
         validation_alias="resource"
     )
+    operators: Annotated[tuple[Operator, ...], entries(at_most=MAX_ITEMS)] = Field(
+        default=(), validation_alias="operator"
+    )
 
     version: str = Field(init=False, default="")
 
@@ -276,6 +316,9 @@ def _plain(value: object) -> JsonValue:
             return value
         case ToolDetail() | OtherDetail():
             return render_details((value,))[0]
+        case StoreSettings():
+            # Not the password: a short hash that stands in records would tell when it was guessed.
+            return {"url": value.shown, "password_file": _plain(value.password_file)}
         case frozenset():
             return sorted(str(item) for item in value)
         case tuple():

@@ -5,13 +5,19 @@
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from tokensvc.core.keyset import KeySet
-from tokensvc.errors import ConfigurationError
+from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.model import Settings
+from tokensvc.smallfile import read_small_file
 
-__all__ = ["require_own_keys", "require_private_when_plain"]
+__all__ = ["load_store_password", "require_own_keys", "require_private_when_plain"]
+
+# Longer than any password that Redis is given; anything larger is another file.
+_MAX_PASSWORD_BYTES: Final = 4096
 
 
 def require_private_when_plain(settings: Settings, host: str, *, file: str) -> None:
@@ -26,12 +32,24 @@ def require_private_when_plain(settings: Settings, host: str, *, file: str) -> N
     raise ConfigurationError(problem, file=file, key="server.host", remedy=remedy)
 
 
-def require_own_keys(settings: Settings, upstream: Mapping[str, KeySet], own: KeySet) -> None:
-    """Whoever holds a key under two issuers speaks for both. Raises: ConfigurationError.
+def require_own_keys(
+    settings: Settings, upstream: Mapping[str, KeySet], agents: Mapping[str, KeySet], own: KeySet
+) -> None:
+    """Whoever holds a key under two names speaks for both. Raises: ConfigurationError.
 
-    `upstream` are the keys of identity providers that are in files, by `iss`; `own` are those of this service.
+    `upstream` are the keys of identity providers that are in files, by `iss`, `agents` those of agents by their id,
+    `own` those of this service.
     """
     thumbprints = {key.thumbprint for key in own}
+    issuers = thumbprints | {key.thumbprint for keys in upstream.values() for key in keys}
+    for agent in settings.agents:
+        if any(key.thumbprint in issuers for key in agents.get(agent.id, ())):
+            raise ConfigurationError(
+                "the key set of an agent holds a key of this token service or of an identity provider",
+                file=str(agent.jwks_file),
+                key="",
+                remedy=f"Save the public keys of {agent.id} there, as a JWK set.",
+            )
     for provider in settings.identity_providers:
         if any(key.thumbprint in thumbprints for key in upstream.get(provider.iss, ())):
             raise ConfigurationError(
@@ -40,6 +58,25 @@ def require_own_keys(settings: Settings, upstream: Mapping[str, KeySet], own: Ke
                 key="",
                 remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys generate",
             )
+
+
+def load_store_password(path: Path) -> str:
+    """The one line of the file at `path`, without its end. Raises: ConfigurationError, which repeats nothing of it."""
+    try:
+        password = read_small_file(path, max_bytes=_MAX_PASSWORD_BYTES).decode("utf-8").removesuffix("\n")
+    except OSError as exc:
+        raise _unusable_password(path, f"cannot be read ({exc.strerror})") from exc
+    except (Malformed, UnicodeDecodeError):
+        # Not "from exc": that of UTF-8 carries the bytes.
+        raise _unusable_password(path, "is no text file of one line") from None
+    if not password or not password.isprintable():
+        raise _unusable_password(path, "is not one line of printable characters")
+    return password
+
+
+def _unusable_password(path: Path, problem: str) -> ConfigurationError:
+    remedy = "Write the password alone into it, and let this user read it; or correct store.password_file."
+    return ConfigurationError(f"the password of the store {problem}", file=str(path), key="", remedy=remedy)
 
 
 def _is_loopback(host: str) -> bool:
