@@ -13,17 +13,7 @@ from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod
 from tokensvc.verify import Evidence, Expectation, VerifiedToken
 
-__all__ = [
-    "Agent",
-    "AuthMethod",
-    "IssuerKeys",
-    "Operator",
-    "Party",
-    "Registry",
-    "Resource",
-    "Terms",
-    "UpstreamIssuer",
-]
+__all__ = ["Agent", "AuthMethod", "IssuerKeys", "Operator", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

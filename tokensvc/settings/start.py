@@ -37,8 +37,8 @@ def require_own_keys(
 ) -> None:
     """Whoever holds a key under two names speaks for both. Raises: ConfigurationError.
 
-    `upstream` are the keys of identity providers that are in files, by `iss`, `agents` those of agents by their id,
-    `own` those of this service.
+    `upstream` are the keys of identity providers that are in files, by `iss`; `agents` those of agents, by id; `own`
+    those of this service.
     """
     thumbprints = {key.thumbprint for key in own}
     issuers = thumbprints | {key.thumbprint for keys in upstream.values() for key in keys}
