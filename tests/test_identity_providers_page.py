@@ -35,7 +35,17 @@ def configured(heading: str) -> dict[str, Any]:
 
 
 def world_of(folder: Path, heading: str) -> World:
-    (folder / "upstream.json").write_text(json.dumps(render_jwks(KeySet([rsa_key("upstream").public]))))
+    (jwk,) = render_jwks(KeySet([rsa_key("upstream").public]))["keys"]
+    # Entra ID leaves `alg` out and adds certificates; Keycloak publishes a key for encryption as well.
+    bare = {name: value for name, value in jwk.items() if name != "alg"}
+    with_certificate = {
+        **bare,
+        "x5c": ["MII"],
+        "x5t": "x",
+        "issuer": "https://login.microsoftonline.com/{tenantid}/v2.0",
+    }
+    for_encryption = {**jwk, "kid": "enc", "use": "enc", "alg": "RSA-OAEP"}
+    (folder / "upstream.json").write_text(json.dumps({"keys": [with_certificate, for_encryption]}))
     page = configured(heading)
     # Nobody answers for these addresses here: the keys are in a file.
     provider = {name: value for name, value in page["identity_provider"][0].items() if name != "discovery"}

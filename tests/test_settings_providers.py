@@ -1,6 +1,7 @@
 """Identity providers in the settings: each rule with a configuration that breaks it, and the nearest that does not."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,9 @@ def test_paths_maps_and_rules_are_read_as_they_are_written(tmp_path: Path) -> No
         (("org", "id"), ("o",)),
     )
     assert settings.agents[0].upstream_client_ids == ((ISS, "0oa1"),)
+    # A copy checks its values again.
+    assert replace(provider) == provider
+    assert replace(settings.agents[0]) == settings.agents[0]
     assert settings.version == _version(tmp_path, values)
     assert settings.version != _version(tmp_path, change(values, (*IDP, "required_claims", "tid"), "u"))
 

@@ -6,7 +6,7 @@ uvicorn.Server(uvicorn_config(app)).run(sockets=[bind("127.0.0.1", 8700)])
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 from starlette.applications import Starlette
 
 from tokensvc.core.authority import Order
-from tokensvc.core.keyset import KeySet
+from tokensvc.core.keyset import KeySet, PublicKey
 from tokensvc.errors import ConfigurationError
 from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
@@ -244,13 +244,21 @@ def _fetch_of(provider: IdentityProvider, door: Door) -> Fetch:
     return fetch_from(provider.jwks_url, door) if provider.jwks_url else discover(provider.iss, door)
 
 
-def upstream_keys_of(settings: Settings, *, fetched: RefreshedKeys | None, own: Callable[[], KeySet]) -> UpstreamKeys:
-    """The keys of the identity providers, those in files read now. `fetched` may be older, and go on.
+def upstream_keys_of(
+    settings: Settings, *, fetched: RefreshedKeys | None, own: Callable[[], Iterable[PublicKey]]
+) -> UpstreamKeys:
+    """The keys of the identity providers, those in files read now. A key of `own` or of an agent is none of them.
 
+    `fetched` may be older, and go on, while the same providers publish their keys at the same places.
     Raises: ConfigurationError when a file cannot be read.
     """
-    order = [provider.iss for provider in settings.identity_providers]
-    return UpstreamKeys(pinned=load_upstream_keys(settings), fetched=fetched, order=order, own=own)
+    return UpstreamKeys(
+        pinned=load_upstream_keys(settings),
+        fetched=fetched,
+        order=[provider.iss for provider in settings.identity_providers],
+        own=own,
+        agents=[key for keys in load_agent_keys(settings).values() for key in keys],
+    )
 
 
 def registry_of(settings: Settings, keys: UpstreamKeys) -> Registry:

@@ -76,7 +76,8 @@ async def upstream() -> AsyncIterator[Upstream]:
         pinned={PINNED: KeySet([ec_key("pinned").public])},
         fetched=fetched,
         order=(FIRST, PINNED, SECOND),
-        own=lambda: KeySet([ec_key("service").public, ec_key("retired").public]),
+        own=lambda: [ec_key("service").public, ec_key("retired").public],
+        agents=[ec_key("planner").public],
     )
     async with fetched:
         await fetched.ensure()
@@ -92,8 +93,21 @@ async def test_keys_are_their_issuers() -> None:
             assert await up.keys.find(iss, name) is None
 
 
-@pytest.mark.parametrize("name", ["service", "retired"])
-async def test_a_key_of_ours_is_never_an_identity_providers(name: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_two_issuers_may_use_one_key_id_and_none_has_keys_that_are_not_configured() -> None:
+    first, second = (replace(ec_key(name).public, kid="1") for name in ("first", "second"))
+    keys = UpstreamKeys(pinned={FIRST: KeySet([first]), SECOND: KeySet([second])}, own=lambda: KeySet([]))
+
+    assert await keys.find(FIRST, "1") == first
+    assert await keys.find(SECOND, "1") == second
+    assert await keys.find("https://third.example", "1") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "holder"), [("service", "this token service"), ("retired", "this token service"), ("planner", "an agent")]
+)
+async def test_a_key_of_ours_is_never_an_identity_providers(
+    name: str, holder: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with upstream() as up:
         up.second.keys = (ec_key("second"), ec_key(name))
         await up.refresh()
@@ -102,7 +116,7 @@ async def test_a_key_of_ours_is_never_an_identity_providers(name: str, caplog: p
             assert await up.keys.find(SECOND, name) is None
         assert await up.keys.find(SECOND, "second") == ec_key("second").public
         (line,) = [record.getMessage() for record in caplog.records]
-        assert line == f"key {name} of {SECOND} not used: it is a key of this token service"
+        assert line == f"key {name} of {SECOND} not used: it is a key of {holder}"
 
 
 async def test_a_key_under_two_issuers_is_the_first_ones_and_a_pinned_one_its_files() -> None:

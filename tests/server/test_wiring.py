@@ -10,10 +10,12 @@ from tests.server.world import API, IDP, FixedSigner, make_world, values
 from tests.settings_file import sha256
 from tests.simulator import ec_key
 from tokensvc.core.keyset import Algorithm, KeySet, render_jwks
+from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.errors import ConfigurationError
 from tokensvc.settings import Settings, StoreSettings
 from tokensvc.signing.keyfiles import generate_key
 from tokensvc.storage.memory import MemoryStore
+from tokensvc.storage.redis import RedisStore
 from tokensvc.storage.sqlite import SqliteStore
 from tokensvc.telemetry import Telemetry
 from tokensvc.wiring import build_app, open_store, registry_of, system_clock, terms_of, upstream_keys_of
@@ -75,8 +77,21 @@ async def test_the_registry_is_everybody_configured(settings: Settings) -> None:
 def test_the_store_is_the_one_its_url_names(settings: Settings, tmp_path: Path) -> None:
     sqlite = replace(settings, store=StoreSettings(url=f"sqlite:///{tmp_path}/tokens.db"))
 
+    redis = replace(settings, store=StoreSettings(url="redis://user:secret@127.0.0.1:1"))
+
     assert isinstance(open_store(settings, Telemetry()), MemoryStore)
     assert isinstance(open_store(sqlite, Telemetry()), SqliteStore)
+    assert isinstance(open_store(redis, Telemetry()), RedisStore)
+
+
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///tokens.db"])
+async def test_what_was_issued_before_the_store_was_made_is_dead(settings: Settings, tmp_path: Path, url: str) -> None:
+    url = url.replace("///", f"///{tmp_path}/")
+    store = open_store(replace(settings, store=StoreSettings(url=url)), Telemetry(), clock=lambda: 1000)
+    await store.open()
+    for iss, iat, is_dead in ((settings.issuer, 999, True), (settings.issuer, 1000, False), (IDP, 999, False)):
+        assert await store.is_revoked((Revocable(kind=RevocationKind.ISSUER, id=iss, iat=iat),)) is is_dead
+    await store.close()
 
 
 async def test_what_is_not_given_comes_from_the_settings(settings: Settings, tmp_path: Path) -> None:

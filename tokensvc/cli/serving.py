@@ -18,7 +18,7 @@ from typing import Self
 import uvicorn
 
 from tokensvc.ports import Store
-from tokensvc.server.listen import Server, uvicorn_config
+from tokensvc.server.listen import Server, end_at_once, uvicorn_config
 from tokensvc.server.workers import SIGNALS, has_terminal
 from tokensvc.settings import Settings
 from tokensvc.telemetry import Telemetry
@@ -60,8 +60,7 @@ class Told:
             if self.when_reload is not None:
                 self.when_reload()
         elif self.stop and not self.is_worker:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+            end_at_once(number)
         elif number == signal.SIGTERM or not self.is_worker:
             self.stop = True
             if self.when_stop is not None:

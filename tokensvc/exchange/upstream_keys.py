@@ -1,12 +1,12 @@
 """The keys of all identity providers: pinned in files, or fetched and kept fresh. One key speaks for one issuer only.
 
-A key that this service signs with is no identity provider's. One that two providers publish belongs to the one whose
-keys are in a file, else to the one that stands first in the configuration: a provider that copies the key set of
-another one, which is public, must not be able to put that one out of service.
+A key that this service or an agent signs with is no identity provider's. One that two providers publish belongs to the
+one whose keys are in a file, else to the one that stands first in the configuration: a provider that copies the key set
+of another one, which is public, must not be able to put that one out of service.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,10 +24,11 @@ class UpstreamKeys:
     """Public keys by issuer and `kid`.
 
     `pinned` are key sets by `iss`. `fetched` keeps those of the other issuers in `order`, and may go on while this is
-    made anew; of two, the one that stands first keeps a key. `own` tells the keys that this service signs with, now.
+    made anew; of two, the one that stands first keeps a key. `own` tells the keys that this service signs with, now;
+    `agents` are those of its agents.
     """
 
-    __slots__ = ("_fetched", "_order", "_own", "_pinned", "_told")
+    __slots__ = ("_agents", "_fetched", "_order", "_own", "_pinned", "_told")
 
     def __init__(
         self,
@@ -35,12 +36,14 @@ class UpstreamKeys:
         pinned: Mapping[str, KeySet],
         fetched: RefreshedKeys | None = None,
         order: Sequence[str] = (),
-        own: Callable[[], KeySet],
+        own: Callable[[], Iterable[PublicKey]],
+        agents: Iterable[PublicKey] = (),
     ) -> None:
         self._pinned = dict(pinned)
         self._fetched = fetched
         self._order = tuple(order)
         self._own = own
+        self._agents = frozenset(key.thumbprint for key in agents)
         self._told: set[tuple[str, str]] = set()
 
     def of(self, iss: str) -> IssuerKeys:
@@ -68,6 +71,8 @@ class UpstreamKeys:
         """Whose key it is, when it is not that issuer's."""
         if _has(self._own(), thumbprint):
             return "this token service"
+        if thumbprint in self._agents:
+            return "an agent"
         for other, keys in self._pinned.items():
             if other != iss and _has(keys, thumbprint):
                 return other
@@ -96,5 +101,5 @@ class _KeysOf:
         return await self.keys.find(self.iss, kid)
 
 
-def _has(keys: KeySet, thumbprint: str) -> bool:
+def _has(keys: Iterable[PublicKey], thumbprint: str) -> bool:
     return any(key.thumbprint == thumbprint for key in keys)

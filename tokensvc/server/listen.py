@@ -1,10 +1,11 @@
 """The one way in which the service is put on a socket: the same for `tokensvc serve` and the demo."""
 
 import logging
+import os
 import signal
 import socket
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,7 +13,7 @@ from starlette.applications import Starlette
 from tokensvc.server.protocol import ConnectionLimits, bounded_protocol
 from tokensvc.telemetry import Telemetry
 
-__all__ = ["GRACEFUL_SHUTDOWN_S", "TAKEN_OVER", "Server", "bind", "uvicorn_config"]
+__all__ = ["GRACEFUL_SHUTDOWN_S", "TAKEN_OVER", "Server", "bind", "end_at_once", "uvicorn_config"]
 
 # What waits to be accepted while the loop is busy; a few hundred milliseconds of a busy server.
 _BACKLOG: Final = 1024
@@ -20,6 +21,9 @@ _BACKLOG: Final = 1024
 GRACEFUL_SHUTDOWN_S: Final = 10
 # Agents renew every few minutes: keeping the connection in between would save little.
 _KEEP_ALIVE_S: Final = 5
+
+# What a shell shows for a process that a signal ended.
+_BY_SIGNAL: Final = 128
 
 TAKEN_OVER: Final = ("uvicorn", "asyncio", "tokensvc.verify", "tokensvc.exchange")
 """The loggers whose lines become events of the service's own log."""
@@ -41,10 +45,17 @@ class Server(uvicorn.Server):
         if self._is_worker:
             self.should_exit = self.should_exit or sig == signal.SIGTERM
         elif self.should_exit:
-            signal.signal(sig, signal.SIG_DFL)
-            signal.raise_signal(sig)
+            end_at_once(sig)
         else:
             super().handle_exit(sig, frame)
+
+
+def end_at_once(number: int) -> NoReturn:
+    """End this process as the signal of that number does where nobody handles it."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    # The first process of a container is not ended by a signal that it does not handle.
+    os._exit(_BY_SIGNAL + number)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, NoReturn
 
-from tokensvc.server.listen import GRACEFUL_SHUTDOWN_S
+from tokensvc.server.listen import GRACEFUL_SHUTDOWN_S, end_at_once
 from tokensvc.telemetry import Telemetry
 
 __all__ = ["SIGNALS", "Ties", "Work", "has_terminal", "supervise"]
@@ -191,8 +191,7 @@ class _Supervisor:
         if number in (signal.SIGTERM, signal.SIGINT):
             if self.stop_by is not None:
                 self._kill()
-                signal.signal(number, signal.SIG_DFL)
-                signal.raise_signal(number)
+                end_at_once(number)
             self.stop_by = time.monotonic() + _STOP_S
             self.when_stopping()
             self._tell(signal.SIGTERM)

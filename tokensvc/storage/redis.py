@@ -61,9 +61,12 @@ class RedisStore:
             prefix=prefix,
             timeout_s=timeout_s,
             capacity=capacity,
+            check=self._check_server,
             when_lost=lambda: self._events.store_lost(self._place),
         )
         self._is_open = False
+        # Told once, not at every new connection.
+        self._doubts: set[str] = set()
 
     async def open(self) -> None:
         """Connect, check the server, find the store in it or make one; an open store stays as it is.
@@ -73,7 +76,6 @@ class RedisStore:
         if self._is_open:
             return
         try:
-            await self._check_server()
             is_made = await self._link.make()
         except BaseException as exc:
             await self._link.close()
@@ -139,7 +141,9 @@ class RedisStore:
             info = {}
         require_usable(info, self._place)
         for problem in doubts_about(info, await self._config()):
-            self._events.store_doubtful(self._place, problem)
+            if problem not in self._doubts:
+                self._doubts.add(problem)
+                self._events.store_doubtful(self._place, problem)
 
     async def _config(self) -> dict[str, str] | None:
         """The settings of Redis that INFO does not tell; None where they may not be asked for."""
@@ -148,10 +152,8 @@ class RedisStore:
             for name in ("save", "appendfsync"):
                 reply = await self._link.request("CONFIG", "GET", name)
                 config[name] = reply[1].decode() if reply else ""
-        except NoPermissionError:
-            return None
         except ResponseError:
-            # Managed servers take the command away instead.
+            # The ACL forbids it, or the command is taken away, as managed servers do.
             return None
         return config
 

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
-from tokensvc.errors import Unavailable
+from tokensvc.errors import TokensvcError, Unavailable
 from tokensvc.storage.loss import LossRule, Seen
 from tokensvc.storage.redis_steps import Found, Reply, Step, parse_found, render_call
 
@@ -80,15 +80,20 @@ class Link:
         prefix: str,
         timeout_s: float,
         capacity: int,
+        check: Callable[[], Awaitable[None]],
         when_lost: Callable[[], None],
     ) -> None:
-        """`capacity` steps wait at a time; each call is given `timeout_s`, connecting included."""
+        """`capacity` steps wait at a time; each call is given `timeout_s`, connecting included.
+
+        `check` may ask the server with `request`, and refuses what is found behind a new connection.
+        """
         self._address = address
         self._rule = rule
         # The hash tag: all keys of one store would lie on one node.
         self._keys = tuple(f"{{{prefix}}}:{name}" for name in _KEYS)
         self._timeout_s = timeout_s
         self._capacity = capacity
+        self._check = check
         self._when_lost = when_lost
         self._connection: Connection | None = None
         self._jobs: deque[_Job] = deque()
@@ -109,14 +114,13 @@ class Link:
         return cast("T", await future)
 
     async def make(self) -> bool:
-        """Find the store or make one; true where there was none. Raises: RedisError, Unavailable, OSError."""
+        """Find the store or make one; true where there was none. Raises: RedisError, OSError, what `check` raises."""
         found = await self._call((), may_make=True)
         return found.is_made
 
     async def request(self, *command: str | int | bytes) -> Reply:
-        """The reply to one command, for the start. Raises: RedisError, OSError, TimeoutError."""
-        async with asyncio.timeout(self._timeout_s):
-            return await self._exchange(command)
+        """The reply to one command, for `check`. Raises: RedisError, OSError."""
+        return await self._exchange(command)
 
     async def close(self) -> None:
         """Finish what was accepted and hang up."""
@@ -186,22 +190,26 @@ class Link:
         if self._connection is None:
             self._connection = self._new_connection()
             await self._connection.connect()  # type: ignore[no-untyped-call] # as the driver has it
+            # Each time: behind a name may stand another server by now.
+            await self._check()
         return self._connection
 
     def _new_connection(self) -> Connection:
-        make = SSLConnection if self._address.tls else Connection
-        return make(
-            host=self._address.host,
-            port=self._address.port,
-            db=self._address.db,
-            username=self._address.username,
-            password=self._address.password,
-            socket_connect_timeout=self._timeout_s,
-            socket_timeout=self._timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            driver_info=None,  # one command less that an ACL would have to allow
-        )
+        options: dict[str, Any] = {
+            "host": self._address.host,
+            "port": self._address.port,
+            "db": self._address.db,
+            "username": self._address.username,
+            "password": self._address.password,
+            "socket_connect_timeout": self._timeout_s,
+            "socket_timeout": self._timeout_s,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+            "driver_info": None,  # one command less that an ACL would have to allow
+        }
+        if self._address.tls:
+            return SSLConnection(**options, ssl_cert_reqs="required", ssl_check_hostname=True)
+        return Connection(**options)
 
     async def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
@@ -227,7 +235,7 @@ def _fail(job: _Job, error: Unavailable) -> None:
 
 
 def unavailable(exc: BaseException) -> Unavailable:
-    """What a caller is told of `exc`: names of errors only, no value."""
+    """What a caller is told of `exc`: our own words, or names of errors; no value."""
     error = Unavailable(f"the Redis server cannot answer ({_name_of(exc)})")
     error.__cause__ = exc
     return error
@@ -243,6 +251,8 @@ def is_forbidden(exc: BaseException) -> bool:
 
 
 def _name_of(exc: BaseException) -> str:
+    if isinstance(exc, TokensvcError):
+        return exc.description
     if is_forbidden(exc):
         return "NOPERM"
     code = _CODE.match(str(exc)) if isinstance(exc, ResponseError) else None
