@@ -21,6 +21,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         running.announced()
         running.wait_for("started", count=int(request.param))
         yield running
+        running.process.terminate()
+        assert running.ends() == 0
 
 
 @pytest.fixture

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.server.world import World, basic, make_world, values
+from tests.server.world import IDP, World, basic, make_world, values
 from tests.settings_file import write_settings
+from tests.simulator import ec_key
+from tokensvc.core.keyset import KeySet
 from tokensvc.core.revocation import Revocable
 from tokensvc.server.app import Configured, Current
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.telemetry import Telemetry
+from tokensvc.verify.jwks_refresh import FetchedKeys, RefreshedKeys
 from tokensvc.wiring import Service
 
 
@@ -161,3 +164,36 @@ async def test_before_it_runs_nothing_is_begun_that_is_replaced() -> None:
     async with current.running():
         pass
     assert said == ["b begins", "b ends"]
+
+
+async def test_keys_that_were_fetched_are_kept_while_they_come_from_the_same_place(tmp_path: Path) -> None:
+    fetched: list[str] = []
+
+    async def fetch() -> FetchedKeys:
+        fetched.append(IDP)
+        return FetchedKeys(keys=KeySet([ec_key("idp").public]), max_age_s=None)
+
+    (provider,) = values()["identity_provider"]
+    remote = {**provider, "jwks_url": f"{IDP}/jwks"}
+    del remote["jwks_file"]
+    world = make_world(tmp_path, {**values(), "identity_provider": [remote]})
+    keys = RefreshedKeys({IDP: fetch}, timeout_s=5, cooldown_s=30, max_fresh_s=900, max_stale_s=3600)
+    service = Service(
+        world.settings,
+        clock=world.clock,
+        store=world.store,
+        signer=world.signer,
+        telemetry=Telemetry(world.log),
+        fetched_keys=keys,
+    )
+    world = replace(world, app=service.app)
+    async with world.running() as client:
+        answers = [await client.post("/token", data=world.start(), headers=basic("planner"))]
+        for enabled in (True, False):
+            again = {**remote, "session_lifetime_s": 60, "enabled": enabled}
+            assert await service.reload(rewrite(tmp_path, {**values(), "identity_provider": [again]}), {})
+            answers.append(await client.post("/token", data=world.start(), headers=basic("planner")))
+
+    # A provider that is disabled vouches for nobody from the next request on.
+    assert [answer.status_code for answer in answers] == [200, 200, 400]
+    assert fetched == [IDP]

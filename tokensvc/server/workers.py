@@ -83,14 +83,15 @@ def supervise(
     when_ready: Callable[[], None],
     when_stopping: Callable[[], None],
     telemetry: Telemetry,
+    stop_s: float = _STOP_S,
 ) -> int:
-    """Run `count` workers until told to stop; the exit code.
+    """Run `count` workers until told to stop; the exit code. Who has not ended `stop_s` after that is killed.
 
     `when_ready` is called when the first worker serves, `when_stopping` once this was told to stop: whoever connects
     then must be refused, and not wait for nobody. `reload` judges a change and is True when workers are to take it
     over. Needs the main thread, and no other one.
     """
-    return _Supervisor(work, count, reload, when_ready, when_stopping, telemetry).run()
+    return _Supervisor(work, count, reload, when_ready, when_stopping, telemetry, stop_s).run()
 
 
 @dataclass(slots=True)
@@ -101,6 +102,7 @@ class _Supervisor:
     when_ready: Callable[[], None]
     when_stopping: Callable[[], None]
     telemetry: Telemetry
+    stop_s: float
     slots: list[_Slot] = field(default_factory=list)
     # Both ends of the pipe that signals wake us by, and of the one that ends with us.
     wakeup: tuple[int, int] = (-1, -1)
@@ -169,6 +171,9 @@ class _Supervisor:
             for descriptor in (self.life[1], *self.wakeup, reader, *others):
                 os.close(descriptor)
             code = self.work(ties)
+        except SystemExit as exc:
+            # What uvicorn raises where the application does not start.
+            code = exc.code if isinstance(exc.code, int) else code
         except BaseException as exc:  # noqa: BLE001 - whatever it is, this process must not go on as a second parent
             self.telemetry.fault(exc)
         finally:
@@ -192,7 +197,7 @@ class _Supervisor:
             if self.stop_by is not None:
                 self._kill()
                 end_at_once(number)
-            self.stop_by = time.monotonic() + _STOP_S
+            self.stop_by = time.monotonic() + self.stop_s
             self.when_stopping()
             self._tell(signal.SIGTERM)
         elif number == signal.SIGHUP and self.stop_by is None and self.reload():
