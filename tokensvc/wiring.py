@@ -96,6 +96,7 @@ def build_app(
         store=store,
         signer=signer,
         telemetry=telemetry,
+        max_requests=settings.server.max_requests,
         while_running=fetched_keys,
     )
 

@@ -33,6 +33,7 @@ from tokensvc.server.routes import (
     issuer_path,
     metadata_paths,
 )
+from tokensvc.server.shed import Shed
 from tokensvc.server.token import token_endpoint
 from tokensvc.telemetry import Telemetry
 
@@ -51,6 +52,7 @@ def make_app(
     store: Store,
     signer: Signer,
     telemetry: Telemetry,
+    max_requests: int,
     while_running: AbstractAsyncContextManager[object] | None = None,
 ) -> Starlette:
     """The ASGI application. Its lifespan opens `store` and closes it, and has `while_running` entered."""
@@ -82,7 +84,7 @@ def make_app(
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(FaultGuard, telemetry)],
+        middleware=[Middleware(FaultGuard, telemetry), Middleware(Shed, telemetry, most=max_requests)],
         exception_handlers=exception_handlers(telemetry),
         lifespan=lifespan,
     )
