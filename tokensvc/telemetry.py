@@ -34,8 +34,8 @@ class Telemetry:
     """Writes events to `stream` (stderr unless given) and counts those that are counted.
 
     `client_failures` is how many client authentications failed since the start, `connections_cut` how many connections
-    were cut off, by kind. `monotonic` tells the seconds by which repeated lines are left out. `worker` is the process
-    id that every line shows where there are several.
+    were cut off, by kind, `requests_shed` how many requests were not taken. `monotonic` tells the seconds by which
+    repeated lines are left out. `worker` is the process id that every line shows where there are several.
     """
 
     def __init__(
@@ -62,8 +62,9 @@ class Telemetry:
         )
         self.client_failures = 0
         self.connections_cut: Counter[str] = Counter()
+        self.requests_shed = 0
         self._monotonic = monotonic
-        self._last_cut: dict[str, float] = {}
+        self._last_line: dict[str, float] = {}
 
     def started(self, *, issuer: str, configuration: str, signing_kid: str) -> None:
         """The service answers from now on."""
@@ -73,7 +74,8 @@ class Telemetry:
         """The service has finished."""
         # The lines of cuts may have left out the last ones.
         cut = dict(self.connections_cut) or None
-        self._write("info", "stopped", client_failures=self.client_failures, connections_cut=cut)
+        shed = self.requests_shed
+        self._write("info", "stopped", client_failures=self.client_failures, connections_cut=cut, requests_shed=shed)
 
     def store_made(self, place: str) -> None:
         """There was no store at the start, so that an empty one was made. `place`: the file, or the URL as shown."""
@@ -149,10 +151,22 @@ class Telemetry:
     def connection_cut(self, kind: str) -> None:
         """A connection went beyond a limit. `count`: of this kind since the start, those without a line too."""
         self.connections_cut[kind] += 1
-        now = self._monotonic()
-        if now - self._last_cut.get(kind, -_REPEAT_S) >= _REPEAT_S:
-            self._last_cut[kind] = now
+        if self._is_due(kind):
             self._write("warning", "connection_cut", kind=kind, count=self.connections_cut[kind])
+
+    def request_shed(self) -> None:
+        """A request was answered 503 because there was too much to do. `count`: since the start."""
+        self.requests_shed += 1
+        if self._is_due("request_shed"):
+            self._write("warning", "request_shed", count=self.requests_shed)
+
+    def _is_due(self, kind: str) -> bool:
+        """True when no line of that kind was written within the last second."""
+        now = self._monotonic()
+        if now - self._last_line.get(kind, -_REPEAT_S) < _REPEAT_S:
+            return False
+        self._last_line[kind] = now
+        return True
 
     def unavailable(self, exc: Unavailable) -> None:
         """A request was answered 503 because a part of the service could not answer."""

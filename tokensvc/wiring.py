@@ -114,7 +114,13 @@ class Service:
         self._settings = settings
         self._fetched = fetched_keys_of(settings) if fetched_keys is None else fetched_keys
         self._current = Current(self._configure(settings, self._fetched, signer.public_keys()))
-        self.app = make_app(self._current, store=self._store, signer=self._signer, telemetry=self._telemetry)
+        self.app = make_app(
+            self._current,
+            store=self._store,
+            signer=self._signer,
+            telemetry=self._telemetry,
+            max_requests=settings.server.max_requests,
+        )
 
     async def reload(self, path: Path, environ: Mapping[str, str]) -> bool:
         """Take over what the configuration file says now, for the next request on; True when that was done.

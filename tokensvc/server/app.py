@@ -42,6 +42,7 @@ from tokensvc.server.routes import (
     issuer_path,
     metadata_paths,
 )
+from tokensvc.server.shed import Shed
 from tokensvc.server.token import token_endpoint
 from tokensvc.telemetry import Telemetry
 
@@ -149,7 +150,7 @@ def configure(
     )
 
 
-def make_app(current: Current, *, store: Store, signer: Signer, telemetry: Telemetry) -> Starlette:
+def make_app(current: Current, *, store: Store, signer: Signer, telemetry: Telemetry, max_requests: int) -> Starlette:
     """The ASGI application. Its lifespan opens `store` and closes it. The issuer stays what it is at first."""
     issuer = current.value.terms.issuer
     path = issuer_path(issuer)
@@ -179,7 +180,7 @@ def make_app(current: Current, *, store: Store, signer: Signer, telemetry: Telem
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(FaultGuard, telemetry)],
+        middleware=[Middleware(FaultGuard, telemetry), Middleware(Shed, telemetry, most=max_requests)],
         exception_handlers=exception_handlers(telemetry),
         lifespan=lifespan,
     )
