@@ -87,7 +87,6 @@ class Link:
 
         `check` may ask the server with `request`, and refuses what is found behind a new connection.
         """
-        self._address = address
         self._rule = rule
         # The hash tag: all keys of one store would lie on one node.
         self._keys = tuple(f"{{{prefix}}}:{name}" for name in _KEYS)
@@ -95,7 +94,8 @@ class Link:
         self._capacity = capacity
         self._check = check
         self._when_lost = when_lost
-        self._connection: Connection | None = None
+        # One for good, connected anew when need be: the authorities that TLS trusts are read once.
+        self._connection = _new_connection(address, timeout_s)
         self._jobs: deque[_Job] = deque()
         self._flights: asyncio.Task[None] | None = None
         self.seen: Seen | None = None
@@ -153,11 +153,11 @@ class Link:
         try:
             found = await self._call([job.step for job in jobs], may_make=False)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the callers get an answer and the next call leaves
-            await self._hang_up()
             waiting, self._jobs = self._jobs, deque()
             for job in (*jobs, *waiting):
                 # One error per caller: an exception object that many raise would gather all their tracebacks.
                 _fail(job, unavailable(exc))
+            await self._hang_up()
             return
         for job, reply in zip(jobs, found.replies, strict=True):
             _settle(job, reply)
@@ -185,37 +185,36 @@ class Link:
 
     async def _connected(self) -> Connection:
         # Something to read before anything was asked: the server has hung up, or says something that is no answer.
-        if self._connection is not None and (not self._connection.is_connected or await self._connection.can_read()):
+        if self._connection.is_connected and await self._connection.can_read():
             await self._hang_up()
-        if self._connection is None:
-            self._connection = self._new_connection()
+        if not self._connection.is_connected:
             await self._connection.connect()  # type: ignore[no-untyped-call] # as the driver has it
             # Each time: behind a name may stand another server by now.
             await self._check()
         return self._connection
 
-    def _new_connection(self) -> Connection:
-        options: dict[str, Any] = {
-            "host": self._address.host,
-            "port": self._address.port,
-            "db": self._address.db,
-            "username": self._address.username,
-            "password": self._address.password,
-            "socket_connect_timeout": self._timeout_s,
-            "socket_timeout": self._timeout_s,
-            "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,
-            "driver_info": None,  # one command less that an ACL would have to allow
-        }
-        if self._address.tls:
-            return SSLConnection(**options, ssl_cert_reqs="required", ssl_check_hostname=True)
-        return Connection(**options)
-
     async def _hang_up(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
+        # The driver waits for the other side, which TLS asks for, no longer than for a connection.
+        with suppress(RedisError, OSError):
+            await self._connection.disconnect()
+
+
+def _new_connection(address: RedisAddress, timeout_s: float) -> Connection:
+    options: dict[str, Any] = {
+        "host": address.host,
+        "port": address.port,
+        "db": address.db,
+        "username": address.username,
+        "password": address.password,
+        "socket_connect_timeout": timeout_s,
+        "socket_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,  # one command less that an ACL would have to allow
+    }
+    if address.tls:
+        return SSLConnection(**options, ssl_cert_reqs="required", ssl_check_hostname=True)
+    return Connection(**options)
 
 
 def _settle(job: _Job, reply: Reply) -> None:
