@@ -11,7 +11,6 @@ another call. Whoever waits behind such a call is answered likewise, at once: no
 import asyncio
 import hashlib
 import re
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,8 +35,6 @@ _SCRIPT: Final = (Path(__file__).parent / "redis_step.lua").read_bytes()
 _SCRIPT_NAME: Final = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 _KEYS: Final = ("state", "marks", "revocations", "ends", "records", "index", "claim:")
 
-# Redis runs nothing else meanwhile: some milliseconds of it.
-_MAX_GROUP: Final = 256
 # The code that begins an error of Redis, where the driver leaves it: never the text, which may repeat arguments.
 _CODE: Final = re.compile(r"[A-Z]{2,20}(?= )")
 
@@ -62,11 +59,10 @@ class RedisAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """A step, who waits for it, and since when by the clock of the loop."""
+    """A step, and who waits for it."""
 
     step: Step[object]
     future: "asyncio.Future[object]"
-    since: float
 
 
 class Link:
@@ -96,7 +92,7 @@ class Link:
         self._when_lost = when_lost
         # One for good, connected anew when need be: the authorities that TLS trusts are read once.
         self._connection = _new_connection(address, timeout_s)
-        self._jobs: deque[_Job] = deque()
+        self._jobs: list[_Job] = []
         self._flights: asyncio.Task[None] | None = None
         self.seen: Seen | None = None
 
@@ -104,9 +100,8 @@ class Link:
         """The answer to `step`. Raises: Unavailable, ValueError."""
         if len(self._jobs) >= self._capacity:
             raise Unavailable("the store has too much to do")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[object] = loop.create_future()
-        self._jobs.append(_Job(step=step, future=future, since=loop.time()))
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._jobs.append(_Job(step=step, future=future))
         if self._flights is None:
             # Runs in the next turn of the loop: with everything that was asked in this one.
             self._flights = asyncio.create_task(self._fly())
@@ -138,23 +133,18 @@ class Link:
             self._flights = None
 
     def _next_group(self) -> list[_Job]:
-        """What waits now and was not given up; nothing when all is done."""
-        group: list[_Job] = []
-        latest = asyncio.get_running_loop().time() - self._timeout_s
-        while self._jobs and len(group) < _MAX_GROUP:
-            job = self._jobs.popleft()
-            if job.since < latest:
-                _fail(job, Unavailable("the store has too much to do"))
-            elif not job.future.done():
-                group.append(job)
-        return group
+        """Everything that waits now and was not given up: so nobody waits for a third call."""
+        return [job for job in self._taken() if not job.future.done()]
+
+    def _taken(self) -> list[_Job]:
+        jobs, self._jobs = self._jobs, []
+        return jobs
 
     async def _serve(self, jobs: Sequence[_Job]) -> None:
         try:
             found = await self._call([job.step for job in jobs], may_make=False)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the callers get an answer and the next call leaves
-            waiting, self._jobs = self._jobs, deque()
-            for job in (*jobs, *waiting):
+            for job in (*jobs, *self._taken()):
                 # One error per caller: an exception object that many raise would gather all their tracebacks.
                 _fail(job, unavailable(exc))
             await self._hang_up()
