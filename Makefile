@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 OPTIMIZED_TESTS := $(wildcard tests/core tests/verify)
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-optimized demo coverage coverage-judge lock clean
+.PHONY: help install node-packages docs check test test-optimized demo bench coverage coverage-judge lock clean
 
 help: ## Show this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -41,6 +41,14 @@ $(STAMP): requirements.lock pyproject.toml
 	@cp requirements.lock $(STAMP).new && mv $(STAMP).new $(STAMP)
 	@echo "install: done; the command is $(BIN)/tokensvc"
 
+# For the tests that compare with libraries in JavaScript; they are skipped without. Nothing else here needs Node.js.
+node-packages: ## Install the npm packages of the tests (needs Node.js 18 or newer)
+	@command -v npm >/dev/null || { echo "make node-packages: npm not found; on Debian or Ubuntu: apt install npm" >&2; exit 1; }
+	@cd tests/node && npm ci --loglevel=error --ignore-scripts --no-audit --no-fund
+
+docs: install ## Write the parts of the documentation that come from the code
+	@$(BIN)/python docs/generate.py
+
 check: install ## Format, lint, spelling, types, layers
 	@echo "check: format"   && $(BIN)/ruff format --check --quiet .
 	@echo "check: lint"     && $(BIN)/ruff check --quiet .
@@ -65,6 +73,9 @@ endif
 demo: install ## Run the demo
 	@$(BIN)/tokensvc demo
 
+bench: install ## Measure against the goals, about two minutes; results in bench/results.json
+	@$(BIN)/python -m bench.run
+
 coverage: ## Run the tests and judge their coverage
 	@$(MAKE) test COVERAGE=1
 	@$(MAKE) coverage-judge
@@ -82,5 +93,5 @@ lock: ## Write requirements.lock anew (maintainers; needs uv on PATH)
 		--generate-hashes --no-header --no-emit-package tokensvc --no-emit-index-url --no-emit-find-links -o requirements.lock
 
 clean: ## Remove .venv, caches and what builds left (keys and databases stay)
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) tests/node/node_modules build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

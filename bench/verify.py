@@ -1,123 +1,57 @@
-"""What a full verification costs, in raw ES256 verifications of the same bytes.
+"""A token of issuer evidence that the verifier never saw: the whole procedure, in raw ES256 verifications.
 
-Medians of interleaved rounds, so that a machine that slows down slows both sides. Run: .venv/bin/python bench/verify.py
+Every call gets a token of its own, signed before, with ids that stand in no other, so no cache can know it. What may be
+warm is what is warm in a service too: the token service's key and header, scope lists and resources that stand in many
+tokens. The yardstick is one call of `cryptography` over the same token's bytes, all decoding done. Revocations are
+looked up among 10,000.
+
+Run: .venv/bin/python -m bench.verify [--json] [--quick]
 """
 
-import json
-import statistics
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from bench._measure import Goal, Plan, Row, Side, detail, interleave, progress, ratio, run_script
+from bench._tokens import Chain, RawSignature, Terms, agent_keys, issued, least_scopes, own_signature
 
-from tokensvc.core.authority import Authority
-from tokensvc.core.chain import GrantChain, Hop, Root
-from tokensvc.core.claims import AccessTokenClaims, render_access_token
-from tokensvc.core.jws import SigningKey, seal_compact, split_compact, verify_signature
-from tokensvc.core.keyset import Algorithm
-from tokensvc.verify import Evidence, Expectation, KeySet, LifetimeOnly, StaticKeys, verify_token
-
-ISSUER = "https://tokens.example"
-RESOURCE = "https://api.example"
-NOW = 1_800_000_000
-ROUNDS = 9
-CALLS = 400
+GROUP: Final = "verify, issuer evidence"
+GOALS: Final = {1: 1.5, 3: 1.6, 5: 1.75, 8: 2.0}
+_ANY: Final = 5
+_MANY: Final = 20
 
 
-def chain_of(depth: int) -> GrantChain:
-    """A chain of `depth` hops, each with one scope less than the entry before."""
-    scopes = [f"crm.records.read{n}" for n in range(depth + 1)]
+def measure(plan: Plan) -> Iterator[Row]:
+    """A row for each depth with a goal; then, for information, what else such a token can be."""
+    terms = Terms.issuer()
+    few = least_scopes(_ANY)
+    for depth, bound in GOALS.items():
+        chain = partial(issued, depth, least_scopes(depth))
+        yield _row(plan, terms, chain, f"depth {depth}", Goal("<=", bound))
+    yield _row(plan, terms, partial(issued, _ANY, _MANY), f"depth {_ANY}, {_MANY} scopes at the root")
+    yield _row(plan, terms, partial(issued, _ANY, few, agent_keys(_ANY)), f"depth {_ANY}, bound keys")
+    yield _row(plan, Terms.lifetime_only(), partial(issued, _ANY, few), f"depth {_ANY}, no revocations looked at")
 
-    def authority(index: int) -> Authority:
-        return Authority(
-            scope=frozenset(scopes[: depth + 1 - index]),
-            resources=frozenset({RESOURCE}),
-            iat=NOW,
-            exp=NOW + 3600,
-            max_depth=10,
-            bound=False,
-        )
 
-    def jti(index: int) -> str:
-        return f"{index:021d}A"
-
-    hops = tuple(
-        Hop(actor=f"agent-{n}", jti=jti(n), parent=jti(n - 1), jkt=None, authority=authority(n))
-        for n in range(1, depth + 1)
+def _row(plan: Plan, terms: Terms, chain: Callable[[], Chain], name: str, goal: Goal | None = None) -> Row:
+    progress(f"{GROUP}: {name}")
+    tokens = [chain().token() for _ in range(plan.inputs)]
+    taken = interleave(
+        plan,
+        {
+            "raw": Side(work=RawSignature.verify, inputs=[own_signature(token) for token in tokens]),
+            "verify": Side(work=terms.verify, inputs=tokens),
+        },
     )
-    return GrantChain(root=Root(iss=ISSUER, sub="alice", jti=jti(0), authority=authority(0)), hops=hops)
-
-
-def token_of(chain: GrantChain, key: SigningKey) -> str:
-    """A signed token for the leaf of `chain`."""
-    leaf = chain.leaf
-    claims = AccessTokenClaims(
-        iss=ISSUER,
-        sub="alice",
-        aud=RESOURCE,
-        client_id=leaf.actor,
-        scope=leaf.authority.scope,
-        iat=NOW,
-        exp=NOW + 300,
-        nbf=None,
-        jti="z" * 21 + "A",
-        cnf=None,
+    return Row(
+        group=GROUP,
+        name=f"verify cold, issuer evidence, {name}",
+        figure=ratio(taken["verify"], taken["raw"]),
+        unit="x raw",
+        goal=goal,
+        detail=detail("verify", "raw", taken) | {"token_bytes": len(tokens[0])},
     )
-    return seal_compact(render_access_token(claims, chain), typ="at+jwt", key=key)
-
-
-def microseconds(work: Callable[[], object]) -> float:
-    """The time of one call of `work`, over CALLS calls."""
-    started = time.perf_counter()
-    for _ in range(CALLS):
-        work()
-    return (time.perf_counter() - started) / CALLS * 1e6
-
-
-def measure(depth: int, key: SigningKey) -> dict[str, float]:
-    """Ratio of a cold verification to one raw ES256 verification, at one depth."""
-    token = token_of(chain_of(depth), key)
-    keys = StaticKeys({ISSUER: KeySet([key.public])})
-    expect = Expectation(
-        issuers=frozenset({ISSUER}),
-        audiences=frozenset({RESOURCE}),
-        root_floor=Evidence.ISSUER,
-        hop_floor=Evidence.ISSUER,
-        max_depth=10,
-    )
-    jws = split_compact(token, max_bytes=16_384)
-    raw, full = [], []
-    for _ in range(ROUNDS):
-        raw.append(microseconds(lambda: verify_signature(jws, key.public)))
-        full.append(
-            microseconds(
-                lambda: verify_token(token, keys=keys, expect=expect, now=NOW, revocations=LifetimeOnly(max_s=900))
-            )
-        )
-    return {
-        "depth": depth,
-        "bytes": len(token),
-        "raw_us": round(statistics.median(raw), 1),
-        "verify_us": round(statistics.median(full), 1),
-        "ratio": round(statistics.median(f / r for f, r in zip(full, raw, strict=True)), 2),
-    }
-
-
-def main() -> None:
-    """Print a table, and JSON with --json."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    key = SigningKey.from_pem(pem, alg=Algorithm.ES256)
-    rows = [measure(depth, key) for depth in (1, 3, 5, 8)]
-    if "--json" in sys.argv:
-        print(json.dumps(rows))
-        return
-    print(f"{'depth':>5} {'bytes':>6} {'raw us':>8} {'verify us':>10} {'ratio':>6}")
-    for row in rows:
-        print(f"{row['depth']:>5} {row['bytes']:>6} {row['raw_us']:>8} {row['verify_us']:>10} {row['ratio']:>6}")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(measure, "Cold verification of tokens of issuer evidence.")

@@ -159,7 +159,10 @@ REQUIREMENTS: Final = (
         id="JWK-THUMBPRINT",
         section="RFC 7638 s3",
         text="The thumbprint is SHA-256 over the required members in lexicographic order.",
-        tests=("tests/core/test_keyset.py::test_the_thumbprint_is_the_one_of_rfc_7638",),
+        tests=(
+            "tests/core/test_keyset.py::test_the_thumbprint_is_the_one_of_rfc_7638",
+            "tests/core/test_vectors_dpop_proof.py::test_the_key_of_the_figure_has_the_thumbprint_that_the_rfc_names",
+        ),
     ),
     Requirement(
         id="JWT-EXP",
@@ -255,7 +258,10 @@ REQUIREMENTS: Final = (
         id="JWT-BCP-TYP",
         section="RFC 8725 s3.11, s3.12",
         text="Explicit typing: a token of another kind is rejected.",
-        tests=("tests/verify/test_header.py::test_a_token_of_another_kind_is_refused_by_its_type",),
+        tests=(
+            "tests/verify/test_header.py::test_a_token_of_another_kind_is_refused_by_its_type",
+            "tests/core/test_vectors_dpop_proof.py::test_its_header_around_the_claims_of_a_token_is_refused_by_type",
+        ),
     ),
     Requirement(
         id="JWT-BCP-FORMAT",
