@@ -186,7 +186,7 @@ def test_environment_overrides_the_file(tmp_path: Path) -> None:
         ("TOKENSVC_SERVER__PORT", "99999", "9999"),
         ("TOKENSVC_LIMITS__DEPTH", "5.0", "5"),
         ("TOKENSVC_KEYS__ALGORITHM", "none", "RS256"),
-        ("TOKENSVC_STORE__URL", "redis://x", "memory:"),
+        ("TOKENSVC_STORE__URL", "redis://", "memory:"),
         ("TOKENSVC_ISSUER", "https://\udcff.example", "https://x.example"),
     ],
 )

@@ -33,7 +33,7 @@ REFUSED = [
     (ISSUER, "https://tokens.example?", "https://tokens.example", "has a query"),
     (ISSUER, 3, "https://tokens.example", "is not text"),
     # The store.
-    (URL, "redis://localhost", "memory:", "names no store that exists"),
+    (URL, "postgres://localhost", "redis://localhost", "names no store that exists"),
     (URL, "sqlite://tokensvc.db", "sqlite:///tokensvc.db", "names no store that exists"),
     (URL, "sqlite:///", "sqlite:////var/lib/tokensvc.db", "names no file"),
     (URL, "sqlite:///:memory:", "memory:", "names no file"),

@@ -1,8 +1,11 @@
 """What the application needs from outside. Each port is the contract that all its adapters keep.
 
 Every method is one atomic step: two callers that race get the answers of some order of their calls. A method that
-cannot answer raises `Unavailable`; it never answers with a guess. What a method acknowledged survives `kill -9`
-(the memory adapter, which is for tests and trials, says so where it does not).
+cannot answer raises `Unavailable`; it never answers with a guess, and what became of the call is then unknown. What a
+method acknowledged survives `kill -9` (the memory adapter, which is for tests and trials, says so where it does not).
+
+A store may come back empty, or as an older copy of itself. The next call notices: from then on it answers as if what it
+can no longer know had been revoked and used (`storage.loss`).
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +22,7 @@ __all__ = [
     "Clock",
     "Committed",
     "IssuanceStore",
+    "ListedRecord",
     "OneTimeValue",
     "Outcome",
     "Record",
@@ -34,10 +38,17 @@ Clock = Callable[[], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneTimeValue:
-    """A value that may be used once: the `jti` of a new entry. Remembered until `until` (epoch seconds) has passed."""
+    """A value that may be used once: the `jti` of a new entry, of an assertion, of a proof.
+
+    Remembered until `until` has passed; `made` says when it came to be: its `iat`, or now for one of our own making
+    (both epoch seconds). `note` is what it was used for: for a root the SHA-256 of its subject token, for a delegation
+    grant the hash of its payload; never a token.
+    """
 
     value: str
     until: int
+    made: int
+    note: str | None = None
 
 
 class Outcome(StrEnum):
@@ -65,8 +76,16 @@ class Record:
     inputs: Mapping[str, JsonValue] = field(hash=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRecord:
+    """A record and its place. Positions are opaque; compared as text they are in the order in which records came."""
+
+    position: str
+    record: Record
+
+
 class Committed(StrEnum):
-    """The answer of `IssuanceStore.commit`."""
+    """The answer of `IssuanceStore.claim` and `commit`. `claim` never says REVOKED."""
 
     STORED = "stored"
     REPLAYED = "replayed"
@@ -74,17 +93,31 @@ class Committed(StrEnum):
 
 
 class IssuanceStore(Protocol):
-    """Decides in one step whether a token may be released."""
+    """Decides in one step whether a value may be used, and whether a token may be released."""
+
+    async def claim(self, claims: tuple[OneTimeValue, ...], *, now: int) -> Committed:
+        """Claim every value, unless one was claimed before: `REPLAYED`, and nothing is stored.
+
+        A claim whose `until` lies before `now` is forgotten; a value named twice in `claims` is used twice. One that
+        was claimed before is replayed whatever its note. Replayed as well is what was made while the store may have
+        known of its use and forgot (`made` at or before the moment of a loss). Raises: ValueError for what no store
+        holds: numbers beyond 64 bits, lone surrogates.
+        """
+        ...
 
     async def commit(
         self, *, claims: tuple[OneTimeValue, ...], unless_revoked: tuple[Revocable, ...], record: Record, now: int
     ) -> Committed:
         """Claim every value and store `record`, unless one was claimed before or something is revoked.
 
-        All or nothing: on `REPLAYED` and `REVOKED` nothing is stored. `REVOKED` is answered first. A claim whose
-        `until` lies before `now` is forgotten; a value named twice in `claims` is used twice. After `revoke` has
-        returned, no `commit` that names what it hit is `STORED`. Raises: ValueError as `RecordStore.append` does.
+        All or nothing: on `REPLAYED` and `REVOKED` nothing is stored. `REVOKED` is answered first. Values are claimed
+        as by `claim`. After `revoke` has returned, no `commit` that names what it hit is `STORED`. Raises: ValueError
+        as `RecordStore.append` does.
         """
+        ...
+
+    async def note_of(self, value: str) -> str | None:
+        """The note that `value` was claimed with; None where it has none, was never claimed, or is forgotten."""
         ...
 
 
@@ -117,6 +150,15 @@ class RecordStore(Protocol):
 
     async def find(self, record_id: str) -> Record | None:
         """The record of that id, or None."""
+        ...
+
+    async def list_records(self, *, after: str | None, limit: int, newest: bool = False) -> tuple[ListedRecord, ...]:
+        """Of the records after the position `after` (None: of all) the first `limit`, or the last with `newest`.
+
+        Oldest first either way. Whoever goes on after the last position of an answer misses nothing that was stored
+        since, and sees nothing twice. Raises: ValueError for a position that the store did not give, or a `limit`
+        below 1.
+        """
         ...
 
 

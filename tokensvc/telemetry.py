@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TextIO
 
@@ -67,11 +66,20 @@ class Telemetry:
         cut = dict(self.connections_cut) or None
         self._write("info", "stopped", client_failures=self.client_failures, connections_cut=cut)
 
-    def store_made(self, file: Path) -> None:
-        """There was no database at the start, so that an empty one was made."""
-        # Nobody notices otherwise: a path mistyped or a disk not mounted brings revoked tokens back to life.
-        meaning = "if there was a database before, its revocations and used tokens are forgotten"
-        self._write("warning", "store_made", file=str(file), meaning=meaning)
+    def store_made(self, place: str) -> None:
+        """There was no store at the start, so that an empty one was made. `place`: the file, or the URL as shown."""
+        # Nobody notices otherwise: a path mistyped or a disk not mounted loses revocations and records.
+        meaning = "if there was a store before, its revocations and records are gone, and what was issued is dead"
+        self._write("warning", "store_made", store=place, meaning=meaning)
+
+    def store_lost(self, place: str) -> None:
+        """The store came back empty, or as an older copy of itself."""
+        meaning = "the store has forgotten: all that was issued before is dead; revoke keys again that were revoked"
+        self._write("error", "store_lost", store=place, meaning=meaning)
+
+    def store_doubtful(self, place: str, problem: str) -> None:
+        """The store works, and may lose what it acknowledged."""
+        self._write("warning", "store_doubtful", store=place, problem=problem)
 
     def client_failed(self, *, client_id: str | None, is_registered: bool) -> None:
         """A client authentication failed. An id that is not registered may be a misplaced secret: only its hash."""

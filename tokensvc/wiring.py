@@ -5,6 +5,7 @@ uvicorn.Server(uvicorn_config(app)).run(sockets=[bind("127.0.0.1", 8700)])
 """
 
 import time
+from pathlib import Path
 
 from starlette.applications import Starlette
 
@@ -20,9 +21,12 @@ from tokensvc.ports import Clock, Signer, Store
 from tokensvc.server.app import make_app
 from tokensvc.server.listen import bind, uvicorn_config
 from tokensvc.settings import IdentityProvider, Settings, load_agent_keys, load_upstream_keys
-from tokensvc.settings.start import require_own_keys
+from tokensvc.settings.redis_url import RedisUrl
+from tokensvc.settings.start import load_store_password, require_own_keys
 from tokensvc.signing.local import LocalSigner
+from tokensvc.storage.loss import LossRule
 from tokensvc.storage.memory import MemoryStore
+from tokensvc.storage.redis import RedisAddress, RedisStore
 from tokensvc.storage.sqlite import SqliteStore
 from tokensvc.telemetry import Telemetry
 
@@ -49,7 +53,7 @@ def build_app(
     """
     registry, terms = registry_of(settings), terms_of(settings)
     telemetry = Telemetry() if telemetry is None else telemetry
-    store = open_store(settings, telemetry) if store is None else store
+    store = open_store(settings, telemetry, clock=clock) if store is None else store
     signer = LocalSigner(settings.keys.dir, settings.keys.algorithm) if signer is None else signer
     require_own_keys(
         settings,
@@ -71,10 +75,33 @@ def build_app(
     )
 
 
-def open_store(settings: Settings, telemetry: Telemetry) -> Store:
-    """The store that `store.url` names. It answers once it is opened (`Store.open`), which the application does."""
-    path = settings.store.sqlite_path
-    return MemoryStore() if path is None else SqliteStore(path, when_made=telemetry.store_made)
+def open_store(settings: Settings, telemetry: Telemetry, *, clock: Clock = system_clock) -> Store:
+    """The store that `store.url` names. It answers once it is opened (`Store.open`), which the application does.
+
+    Raises: ConfigurationError when the file with its password cannot be read.
+    """
+    rule = LossRule(
+        issuer=settings.issuer,
+        upstream=tuple(provider.iss for provider in settings.identity_providers),
+        leeway_s=settings.limits.leeway_s,
+        clock=clock,
+    )
+    if (path := settings.store.sqlite_path) is not None:
+        return SqliteStore(path, rule, events=telemetry)
+    if (url := settings.store.redis_url) is not None:
+        return RedisStore(_address_of(url, settings.store.password_file), rule, events=telemetry)
+    return MemoryStore(rule)
+
+
+def _address_of(url: RedisUrl, password_file: Path | None) -> RedisAddress:
+    return RedisAddress(
+        host=url.host,
+        port=url.port,
+        db=url.db,
+        username=url.username,
+        password=url.password if password_file is None else load_store_password(password_file),
+        tls=url.tls,
+    )
 
 
 def terms_of(settings: Settings) -> Terms:

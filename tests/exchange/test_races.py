@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.exchange.parties import IDP, ISSUER, TERMS
 from tests.exchange.world import World, make_world
+from tests.simulator import NOW
 from tokensvc.errors import OAuthRefused, Reason
 from tokensvc.ports import Store
+from tokensvc.storage.loss import LossRule
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.sqlite import SqliteStore
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def racing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    store: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "tokensvc.db")
+    rule = LossRule(issuer=ISSUER, upstream=(IDP,), leeway_s=TERMS.leeway_s, clock=lambda: NOW)
+    store: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "tokensvc.db", rule)
     world = await make_world(store)
     # In memory nothing waits: without this the two of a pair would never meet.
     world.store.before = _give_way

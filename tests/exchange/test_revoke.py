@@ -213,7 +213,7 @@ async def test_a_revocation_is_kept_until_nothing_below_can_be_valid(world: Worl
 async def fill(world: World) -> None:
     """Write so much into the store that it forgets what it may forget."""
     now = world.clock.now
-    values = tuple(OneTimeValue(value=new_id(), until=now) for _ in range(1001))
+    values = tuple(OneTimeValue(value=new_id(), until=now, made=now) for _ in range(1001))
     record = replace(world.store.records[0], id=new_id())
     assert await world.store.commit(claims=values, unless_revoked=(), record=record, now=now) is Committed.STORED
 

@@ -44,6 +44,9 @@ class WatchedStore:
     async def close(self) -> None:
         await self.inner.close()
 
+    async def claim(self, claims: tuple[OneTimeValue, ...], *, now: int) -> Committed:
+        return await self._ask("claim", self.inner.claim(claims, now=now))
+
     async def commit(
         self, *, claims: tuple[OneTimeValue, ...], unless_revoked: tuple[Revocable, ...], record: Record, now: int
     ) -> Committed:
@@ -53,9 +56,6 @@ class WatchedStore:
         if answer is Committed.STORED:
             self.records.append(record)
         return answer
-
-    async def claim(self, claims: tuple[OneTimeValue, ...], *, now: int) -> Committed:
-        return await self._ask("claim", self.inner.claim(claims, now=now))
 
     async def note_of(self, value: str) -> str | None:
         return await self.inner.note_of(value)

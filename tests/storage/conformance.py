@@ -13,12 +13,17 @@ import pytest
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.revocation import Revocable, Revocation, RevocationKind
 from tokensvc.errors import Unavailable
-from tokensvc.ports import Committed, OneTimeValue, Outcome, Record, Store
+from tokensvc.ports import Committed, ListedRecord, OneTimeValue, Outcome, Record, Store
+from tokensvc.storage.loss import LossRule
 
 StoreFactory = Callable[[], Store]
-"""Makes a store that is not open yet. Each call of one factory may give another, empty store."""
+"""Makes a store with `RULE` that is not open yet. Each call of one factory may give another, empty store."""
 
 NOW = 1_800_000_000
+ISSUER = "https://tokens.example"
+IDP = "https://idp.example"
+LEEWAY = 30
+RULE = LossRule(issuer=ISSUER, upstream=(IDP,), leeway_s=LEEWAY, clock=lambda: NOW)
 ODD_TEXTS = (
     "",
     " ",
@@ -49,8 +54,13 @@ def record(record_id: str, *, at: int = NOW, **changes: object) -> Record:
     return replace(plain, **changes)  # type: ignore[arg-type] # each test names fields of Record
 
 
-def claim(value: str, *, until: int = NOW + 60) -> OneTimeValue:
-    return OneTimeValue(value=value, until=until)
+def claim(value: str, *, until: int = NOW + 60, made: int = NOW, note: str | None = None) -> OneTimeValue:
+    return OneTimeValue(value=value, until=until, made=made, note=note)
+
+
+def chain_from(iss: str, iat: int) -> tuple[Revocable, ...]:
+    """What a chain depends on whose root is of that issuer and moment."""
+    return (Revocable(kind=RevocationKind.ISSUER, id=iss, iat=iat),)
 
 
 def entry(jti: str) -> Revocable:
@@ -74,6 +84,24 @@ async def revoke(store: Store, record_id: str, *revocations: Revocation) -> None
     await store.revoke(revocations=revocations, record=record(record_id, outcome=Outcome.REVOKED))
 
 
+class HeardEvents:
+    """Implements `StoreEvents`: remembers them."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+        self.doubts: list[str] = []
+
+    def store_made(self, place: str) -> None:
+        self.heard.append(("made", place))
+
+    def store_lost(self, place: str) -> None:
+        self.heard.append(("lost", place))
+
+    def store_doubtful(self, place: str, problem: str) -> None:
+        self.heard.append(("doubtful", place))
+        self.doubts.append(problem)
+
+
 class _WithStore:
     @pytest.fixture
     async def store(self, store_factory: StoreFactory) -> AsyncIterator[Store]:
@@ -88,6 +116,44 @@ class ClaimsConformance(_WithStore):
         assert await commit(store, "r1", "jti-1") is Committed.STORED
         assert await commit(store, "r2", "jti-1") is Committed.REPLAYED
         assert await commit(store, "r3", "jti-2") is Committed.STORED
+
+    async def test_claims_and_commits_share_one_memory(self, store: Store) -> None:
+        assert await store.claim((claim("jti-1"), claim("jti-2")), now=NOW) is Committed.STORED
+        assert await store.claim((claim("jti-1"),), now=NOW) is Committed.REPLAYED
+        assert await commit(store, "r1", "jti-2") is Committed.REPLAYED
+        assert await commit(store, "r1", "jti-3") is Committed.STORED
+        assert await store.claim((claim("jti-3"),), now=NOW) is Committed.REPLAYED
+        assert await store.claim((claim("jti-4"),), now=NOW) is Committed.STORED
+
+    async def test_one_replayed_value_leaves_nothing_of_a_claim(self, store: Store) -> None:
+        await store.claim((claim("old"),), now=NOW)
+        assert await store.claim((claim("new"), claim("old")), now=NOW) is Committed.REPLAYED
+        assert await store.claim((claim("new"), claim("new")), now=NOW) is Committed.REPLAYED
+        assert await store.claim((claim("new"),), now=NOW) is Committed.STORED
+
+    async def test_racing_claims_of_one_value_store_exactly_one(self, store: Store) -> None:
+        answers = await asyncio.gather(*(store.claim((claim("wanted"),), now=NOW) for _ in range(400)))
+        assert sorted(answers) == [Committed.REPLAYED] * 399 + [Committed.STORED]
+
+    async def test_a_note_is_kept_with_its_value(self, store: Store) -> None:
+        assert await store.claim((claim("root", note="sha256"), claim("odd", note="")), now=NOW) is Committed.STORED
+        claims = (claim("grant", note="hash é\x00"), claim("hop"))
+        await store.commit(claims=claims, unless_revoked=(), record=record("r1"), now=NOW)
+
+        for value, note in (("root", "sha256"), ("odd", ""), ("grant", "hash é\x00"), ("hop", None), ("never", None)):
+            assert await store.note_of(value) == note
+
+    async def test_a_claim_with_an_equal_note_is_replayed_all_the_same(self, store: Store) -> None:
+        await store.claim((claim("grant", note="hash"),), now=NOW)
+        for note in ("hash", "other", None):
+            assert await store.claim((claim("grant", note=note),), now=NOW) is Committed.REPLAYED
+        assert await store.note_of("grant") == "hash"
+        assert await store.claim((claim("grant-2", note="hash"),), now=NOW) is Committed.STORED
+
+    async def test_a_value_claimed_anew_has_its_new_note(self, store: Store) -> None:
+        await store.claim((claim("v", until=NOW + 10, note="first"),), now=NOW)
+        assert await store.claim((claim("v", until=NOW + 90, note="second"),), now=NOW + 11) is Committed.STORED
+        assert await store.note_of("v") == "second"
 
     async def test_nothing_to_claim_is_stored(self, store: Store) -> None:
         assert await commit(store, "r1") is Committed.STORED
@@ -154,6 +220,10 @@ class ClaimsConformance(_WithStore):
             commit(store, "r2", "lone \ud800 surrogate"),
             store.commit(claims=(claim("huge", until=2**63),), unless_revoked=(), record=record("r3"), now=NOW),
             store.commit(claims=(claim("large", until=2**63 - 1),), unless_revoked=(), record=record("r4"), now=NOW),
+            store.claim((claim("v", made=2**63),), now=NOW),
+            store.claim((claim("v", note="\ud800"),), now=NOW),
+            store.claim((claim("v", made=2**63 - 1, note="\ud7ff"),), now=NOW),
+            store.note_of("\ud800"),
             return_exceptions=True,
         )
 
@@ -161,6 +231,33 @@ class ClaimsConformance(_WithStore):
         assert isinstance(answers[1], ValueError)
         assert isinstance(answers[2], ValueError)
         assert answers[3] is Committed.STORED
+        assert isinstance(answers[4], ValueError)
+        assert isinstance(answers[5], ValueError)
+        assert answers[6] is Committed.STORED
+        assert isinstance(answers[7], ValueError)
+
+
+class MakingConformance(_WithStore):
+    """A store made anew may stand for one that was lost while nobody looked."""
+
+    async def test_what_the_service_issued_before_is_dead(self, store: Store) -> None:
+        assert await store.is_revoked(chain_from(ISSUER, NOW - 1))
+        assert not await store.is_revoked(chain_from(ISSUER, NOW))
+        assert await commit(store, "r1", "v", unless=chain_from(ISSUER, NOW - 1)) is Committed.REVOKED
+        assert await commit(store, "r1", "v", unless=chain_from(ISSUER, NOW)) is Committed.STORED
+
+    async def test_what_others_issued_before_starts_a_chain(self, store: Store) -> None:
+        # On a first start a user who is logged in already need not log in again.
+        assert not await store.is_revoked(chain_from(IDP, NOW - 600))
+        await revoke(store, "r1", revocation(IDP, RevocationKind.ISSUER, not_before=NOW - 600))
+        assert await store.is_revoked(chain_from(IDP, NOW - 600))
+
+    async def test_values_made_before_count_as_used(self, store: Store) -> None:
+        assert await store.claim((claim("assertion", made=NOW - 1),), now=NOW) is Committed.REPLAYED
+        assert await store.claim((claim("assertion", made=NOW),), now=NOW) is Committed.STORED
+        old = (claim("grant", made=NOW - 1),)
+        assert await store.commit(claims=old, unless_revoked=(), record=record("r1"), now=NOW) is Committed.REPLAYED
+        assert await commit(store, "r1", "grant") is Committed.STORED
 
 
 class RevocationsConformance(_WithStore):
@@ -361,6 +458,82 @@ class RecordsConformance(_WithStore):
         assert await store.find("r1") is None
 
 
+class ListingConformance(_WithStore):
+    async def test_records_are_listed_as_they_came(self, store: Store) -> None:
+        assert await store.list_records(after=None, limit=10) == ()
+        await store.append(record("r1", at=NOW + 9, reason="replayed", inputs={"a": [1]}))
+        await commit(store, "r2", "v")
+        await revoke(store, "r3", revocation("root"))
+        await commit(store, "r4", "v")  # replayed: no record
+
+        listed = await store.list_records(after=None, limit=10)
+
+        assert [each.record.id for each in listed] == ["r1", "r2", "r3"]
+        assert [each.record for each in listed] == [await store.find(each.record.id) for each in listed]
+        assert sorted(listed, key=lambda each: each.position) == list(listed)
+        assert len({each.position for each in listed}) == 3
+
+    async def test_a_listing_goes_on_where_it_was(self, store: Store) -> None:
+        for n in range(7):
+            await store.append(record(f"r{n}"))
+
+        pages: list[tuple[ListedRecord, ...]] = []
+        after = None
+        while page := await store.list_records(after=after, limit=3):
+            pages.append(page)
+            after = page[-1].position
+
+        assert [[each.record.id for each in page] for page in pages] == [["r0", "r1", "r2"], ["r3", "r4", "r5"], ["r6"]]
+        await store.append(record("r7"))
+        assert [each.record.id for each in await store.list_records(after=after, limit=3)] == ["r7"]
+
+    async def test_the_newest_are_listed_oldest_first(self, store: Store) -> None:
+        for n in range(5):
+            await store.append(record(f"r{n}"))
+
+        everything = await store.list_records(after=None, limit=10)
+        assert await store.list_records(after=None, limit=2, newest=True) == everything[3:]
+        assert await store.list_records(after=None, limit=10, newest=True) == everything
+        assert await store.list_records(after=everything[0].position, limit=2, newest=True) == everything[3:]
+        assert await store.list_records(after=everything[3].position, limit=2, newest=True) == everything[4:]
+        assert await store.list_records(after=everything[4].position, limit=2, newest=True) == ()
+
+    async def test_a_reader_beside_racing_writers_misses_nothing_and_sees_nothing_twice(self, store: Store) -> None:
+        read: list[str] = []
+
+        async def follow() -> None:
+            after = None
+            while len(read) < 300:
+                page = await store.list_records(after=after, limit=17)
+                read.extend(each.record.id for each in page)
+                after = page[-1].position if page else after
+                await asyncio.sleep(0)
+
+        async def write(lane: int) -> None:
+            for n in range(30):
+                assert await commit(store, f"r{lane}-{n}", f"v{lane}-{n}") is Committed.STORED
+                await asyncio.sleep(0)
+
+        await asyncio.gather(follow(), *(write(lane) for lane in range(10)))
+
+        assert sorted(read) == sorted(f"r{lane}-{n}" for lane in range(10) for n in range(30))
+
+    @pytest.mark.parametrize("after", ["", "x", "-1", "0", "9" * 20, "1" * 16 + "-" + "x" * 6, "\ud800"])
+    async def test_a_position_that_no_store_gave_is_refused(self, store: Store, after: str) -> None:
+        await store.append(record("r1"))
+        with pytest.raises(ValueError, match=r"position|64 bits"):
+            await store.list_records(after=after, limit=1)
+        (listed,) = await store.list_records(after=None, limit=1)
+        assert await store.list_records(after=listed.position, limit=1) == ()
+
+    @pytest.mark.parametrize("limit", [0, -1, 2**63])
+    async def test_a_limit_that_lists_nothing_is_refused(self, store: Store, limit: int) -> None:
+        await store.append(record("r1"))
+        with pytest.raises(ValueError, match=r"one record|64 bits"):
+            await store.list_records(after=None, limit=limit)
+        assert len(await store.list_records(after=None, limit=1)) == 1
+
+
 class LifetimeConformance:
     async def test_a_store_answers_between_open_and_close_only(self, store_factory: StoreFactory) -> None:
         store = store_factory()
@@ -404,6 +577,9 @@ async def _require_unavailable(store: Store) -> None:
         store.is_revoked((entry("root"),)),
         store.append(record("r9")),
         store.find("r9"),
+        store.claim((claim("v9"),), now=NOW),
+        store.note_of("v9"),
+        store.list_records(after=None, limit=1),
     ):
         with pytest.raises(Unavailable):
             await call

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import sys
 
-from tests.storage.conformance import commit, entry, revocation, revoke
+from tests.storage.conformance import RULE, commit, entry, revocation, revoke
 from tokensvc.ports import Committed
 from tokensvc.storage.sqlite import SqliteStore
 
@@ -20,7 +20,7 @@ async def race(path: str, name: str) -> None:
     """After a line on stdin, open the store and say every value that this process could claim."""
     _say("ready")
     sys.stdin.readline()
-    store = SqliteStore(path, busy_timeout_s=10)
+    store = SqliteStore(path, RULE, busy_timeout_s=10)
     await store.open()
     for start in range(0, RACED, 20):
         values = [f"v{n}" for n in range(start, start + 20)]
@@ -33,7 +33,7 @@ async def race(path: str, name: str) -> None:
 
 async def stream(path: str) -> None:
     """Commit and revoke until killed; say what was acknowledged, once it was."""
-    store = SqliteStore(path)
+    store = SqliteStore(path, RULE)
     await store.open()
 
     async def lane(name: str) -> None:

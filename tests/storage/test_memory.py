@@ -1,25 +1,33 @@
 import gc
 import weakref
+from dataclasses import replace
 
 import pytest
 
 from tests.storage.conformance import (
+    ISSUER,
     NOW,
+    RULE,
     ClaimsConformance,
     LifetimeConformance,
+    ListingConformance,
+    MakingConformance,
     RecordsConformance,
     RevocationsConformance,
     StoreFactory,
+    chain_from,
+    claim,
     commit,
     revocation,
     revoke,
 )
+from tokensvc.ports import Committed
 from tokensvc.storage.memory import MemoryStore
 
 
 @pytest.fixture
 def store_factory() -> StoreFactory:
-    return MemoryStore
+    return lambda: MemoryStore(RULE)
 
 
 class TestClaims(ClaimsConformance): ...
@@ -31,6 +39,12 @@ class TestRevocations(RevocationsConformance): ...
 class TestRecords(RecordsConformance): ...
 
 
+class TestMaking(MakingConformance): ...
+
+
+class TestListing(ListingConformance): ...
+
+
 class TestLifetime(LifetimeConformance): ...
 
 
@@ -38,6 +52,22 @@ class _Text(str):
     """A text that tells when it is gone (plain str takes no weak references)."""
 
     __slots__ = ("__weakref__",)
+
+
+async def test_without_a_rule_nothing_is_declared_dead() -> None:
+    store = MemoryStore()
+    await store.open()
+    assert not await store.is_revoked(chain_from(ISSUER, NOW - 1))
+    assert await store.claim((claim("v", made=0),), now=NOW) is Committed.STORED
+
+
+async def test_a_memory_opened_again_is_not_made_anew() -> None:
+    moments = iter([NOW, NOW + 100])
+    store = MemoryStore(replace(RULE, clock=lambda: next(moments)))
+    for _ in range(2):
+        await store.open()
+        assert not await store.is_revoked(chain_from(ISSUER, NOW))
+        await store.close()
 
 
 async def test_expired_claims_and_revocations_give_their_memory_back() -> None:

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from tests.storage.conformance import (
     NOW,
+    RULE,
     ClaimsConformance,
     LifetimeConformance,
+    ListingConformance,
+    MakingConformance,
     RecordsConformance,
     RevocationsConformance,
     StoreFactory,
@@ -41,12 +44,12 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store_factory(tmp_path: Path) -> StoreFactory:
     numbers = itertools.count()
-    return lambda: SqliteStore(tmp_path / f"store-{next(numbers)}.db")
+    return lambda: SqliteStore(tmp_path / f"store-{next(numbers)}.db", RULE)
 
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path, busy_timeout_s=0.05)
+    store = SqliteStore(path, RULE, busy_timeout_s=0.05)
     await store.open()
     yield store
     await store.close()
@@ -66,6 +69,12 @@ class TestRevocations(RevocationsConformance): ...
 
 
 class TestRecords(RecordsConformance): ...
+
+
+class TestMaking(MakingConformance): ...
+
+
+class TestListing(ListingConformance): ...
 
 
 class TestLifetime(LifetimeConformance): ...
@@ -108,7 +117,7 @@ async def test_a_commit_that_fails_in_the_database_does_not_undo_the_others(
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", connect_with_short_rows)
-    store = SqliteStore(path)
+    store = SqliteStore(path, RULE)
     await store.open()
 
     answers = await asyncio.gather(
@@ -141,7 +150,7 @@ async def test_a_cancelled_caller_disturbs_nobody(store: SqliteStore) -> None:
 
 
 async def test_a_cancelled_open_leaves_a_store_that_opens(path: Path) -> None:
-    store = SqliteStore(path)
+    store = SqliteStore(path, RULE)
     opening = asyncio.ensure_future(store.open())
     await asyncio.sleep(0)
     opening.cancel()
@@ -155,7 +164,7 @@ async def test_a_cancelled_open_leaves_a_store_that_opens(path: Path) -> None:
 
 
 def test_an_event_loop_that_ended_before_its_answer_disturbs_nobody(path: Path) -> None:
-    store = SqliteStore(path, busy_timeout_s=5)
+    store = SqliteStore(path, RULE, busy_timeout_s=5)
 
     async def leave_without_an_answer() -> None:
         await store.open()
@@ -175,7 +184,7 @@ def test_an_event_loop_that_ended_before_its_answer_disturbs_nobody(path: Path) 
 
 
 async def test_a_full_queue_is_refused_at_once_and_drains(path: Path) -> None:
-    store = SqliteStore(path, capacity=10, busy_timeout_s=5)
+    store = SqliteStore(path, RULE, capacity=10, busy_timeout_s=5)
     await store.open()
     with closing(sqlite3.connect(path, isolation_level=None)) as blocking:
         blocking.execute("BEGIN IMMEDIATE")
@@ -196,17 +205,18 @@ async def test_a_full_queue_is_refused_at_once_and_drains(path: Path) -> None:
 async def test_expired_entries_are_forgotten_a_bounded_number_at_a_time(
     store: SqliteStore, other: sqlite3.Connection
 ) -> None:
-    many = tuple(OneTimeValue(value=f"v{n}", until=NOW) for n in range(1000))
+    many = tuple(OneTimeValue(value=f"v{n}", until=NOW, made=NOW) for n in range(1000))
     await store.commit(claims=many, unless_revoked=(), record=record("r1"), now=NOW)
     await revoke(store, "r2", *(revocation(f"e{n}", until=NOW) for n in range(1000)), revocation("for-ever"))
 
+    # And one revocation of the making.
     await commit(store, "r3", now=NOW)
-    assert (count(other, "claims"), count(other, "revocations")) == (1000, 1001)
+    assert (count(other, "claims"), count(other, "revocations")) == (1000, 1002)
     await commit(store, "r4", now=NOW + 1)
-    assert (count(other, "claims"), count(other, "revocations")) == (900, 901)
+    assert (count(other, "claims"), count(other, "revocations")) == (900, 902)
     for n in range(20):
         await commit(store, f"c{n}", now=NOW + 1)
-    assert (count(other, "claims"), count(other, "revocations")) == (0, 1)
+    assert (count(other, "claims"), count(other, "revocations")) == (0, 2)
     assert count(other, "records") == 24
 
 
@@ -239,7 +249,7 @@ def test_it_answers_as_the_memory_store_does(
             users = tuple(Revocable(kind=RevocationKind.USER, id=name, iat=iat or NOW) for name, iat in named)
             # Ids repeat now and then; time moves past the `until` of earlier claims.
             kept, now = record(f"r{number * step % 7}", client_id=str(step)), NOW + step
-            claims = tuple(OneTimeValue(value=value, until=now + number) for value in values)
+            claims = tuple(OneTimeValue(value=value, until=now + number, made=now) for value in values)
             revocations = tuple(revocation(name, RevocationKind.USER, not_before=when) for name, when in named)
             try:
                 match what:
@@ -259,7 +269,7 @@ def test_it_answers_as_the_memory_store_does(
         return answers
 
     file = tmp_path_factory.mktemp("model") / "store.db"
-    assert asyncio.run(play(SqliteStore(file))) == asyncio.run(play(MemoryStore()))
+    assert asyncio.run(play(SqliteStore(file, RULE))) == asyncio.run(play(MemoryStore(RULE)))
 
 
 async def test_no_question_reads_a_whole_table(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +283,7 @@ async def test_no_question_reads_a_whole_table(path: Path, monkeypatch: pytest.M
 
     with monkeypatch.context() as patched:
         patched.setattr(sqlite3, "connect", connect_and_listen)
-        store = SqliteStore(path)
+        store = SqliteStore(path, RULE)
         await store.open()
     asked.clear()
     for number in (1, 3, 600):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.conformance import commit, entry, record, revocation, revoke
+from tests.storage.conformance import RULE, commit, entry, record, revocation, revoke
 from tests.storage.sqlite_process import RACED
 from tokensvc.ports import Committed
 from tokensvc.storage.sqlite import SqliteStore
@@ -27,7 +27,7 @@ def process(*arguments: str) -> "subprocess.Popen[str]":
 
 async def test_everything_acknowledged_is_there_after_close_and_open(path: Path) -> None:
     for _ in range(2):
-        store = SqliteStore(path)
+        store = SqliteStore(path, RULE)
         await store.open()
         if await store.find("r1") is None:
             await commit(store, "r1", "v")
@@ -51,7 +51,7 @@ def test_everything_acknowledged_is_there_after_sigkill(path: Path) -> None:
         said += [line.strip() for line in streaming.stdout if line.endswith("\n")]
 
     async def lost() -> list[str]:
-        store = SqliteStore(path)
+        store = SqliteStore(path, RULE)
         await store.open()
         missing = []
         for name in said:
@@ -88,7 +88,7 @@ def test_two_processes_racing_for_the_same_claims_never_share_one(path: Path) ->
 
 
 async def test_two_stores_on_one_file_see_each_other(path: Path) -> None:
-    store, second = SqliteStore(path), SqliteStore(path)
+    store, second = SqliteStore(path, RULE), SqliteStore(path, RULE)
     await store.open()
     await second.open()
     await revoke(store, "r1", revocation("root"))

@@ -12,11 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.conformance import commit, entry, record, revocation, revoke
+from tests.storage.conformance import (
+    ISSUER,
+    NOW,
+    RULE,
+    HeardEvents,
+    chain_from,
+    commit,
+    entry,
+    record,
+    revocation,
+    revoke,
+)
 from tokensvc.errors import ConfigurationError, Unavailable
 from tokensvc.ports import Committed
 from tokensvc.storage.sqlite import SqliteStore
-from tokensvc.storage.sqlite_file import SCHEMA_VERSION
+from tokensvc.storage.sqlite_file import _APPLICATION_ID, _MIGRATIONS, SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -26,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path, busy_timeout_s=0.05)
+    store = SqliteStore(path, RULE, busy_timeout_s=0.05)
     await store.open()
     yield store
     await store.close()
@@ -39,7 +50,7 @@ def execute(path: Path, *statements: str) -> None:
 
 
 async def opened_and_closed(path: Path) -> None:
-    store = SqliteStore(path, busy_timeout_s=0.05)
+    store = SqliteStore(path, RULE, busy_timeout_s=0.05)
     try:
         await store.open()
         await store.ping()
@@ -139,7 +150,7 @@ async def test_others_that_open_the_new_file_meanwhile_do_not_make_open_fail(
 
     with monkeypatch.context() as patched:
         patched.setattr(sqlite3, "connect", connect_in_company)
-        store = SqliteStore(path)
+        store = SqliteStore(path, RULE)
         if opens:
             await store.open()
             await store.ping()
@@ -154,7 +165,7 @@ async def test_others_that_open_the_new_file_meanwhile_do_not_make_open_fail(
 
 async def test_a_file_that_is_no_database_is_refused_until_it_is_mended(path: Path) -> None:
     path.write_bytes(b"no database at all" * 1000)
-    store = SqliteStore(path)
+    store = SqliteStore(path, RULE)
     with pytest.raises(ConfigurationError) as refused:
         await store.open()
     assert refused.value.description.endswith("it is no database, or damaged (SQLITE_NOTADB)")
@@ -176,7 +187,7 @@ async def test_a_file_damaged_while_in_use_is_unavailable_until_it_is_mended(sto
         file.seek(100)
         file.write(b"\xa5" * (len(good) - 100))
     # A connection that has seen the pages may still hold them; another store has not.
-    second = SqliteStore(path)
+    second = SqliteStore(path, RULE)
     with pytest.raises(ConfigurationError, match="SQLITE_CORRUPT"):
         await second.open()
     with path.open("r+b") as file:
@@ -249,7 +260,7 @@ async def test_a_full_disk_is_unavailable_stores_no_half_and_recovers(
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", connect_to_small_disk)
-    store = SqliteStore(path)
+    store = SqliteStore(path, RULE)
     await store.open()
 
     async def issue(n: int) -> Committed:
@@ -359,17 +370,29 @@ async def test_a_database_that_lost_its_identity_is_refused(path: Path) -> None:
 
 
 async def test_an_older_database_gets_an_identity_and_keeps_what_it_holds(path: Path) -> None:
-    first = SqliteStore(path)
-    await first.open()
-    await revoke(first, "r1", revocation("root"))
-    await first.close()
-    execute(path, "DROP TABLE identity", "PRAGMA user_version = 1")
+    rows = (
+        ("INSERT INTO claims VALUES (?, ?)", ("v", NOW + 60)),
+        ("INSERT INTO revocations VALUES (?, ?, ?, ?)", ("entry", "root", None, None)),
+        ("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", ("r2", NOW, "granted", "agent-1", None, None, "{}")),
+        ("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", ("r1", NOW, "granted", "agent-1", None, None, "{}")),
+    )
+    execute(path, *_MIGRATIONS[0], f"PRAGMA application_id = {_APPLICATION_ID}", "PRAGMA user_version = 1")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement, values in rows:
+            connection.execute(statement, values)
+    events = HeardEvents()
+    store = SqliteStore(path, RULE, events=events)
+    await store.open()
 
-    second = SqliteStore(path)
-    await second.open()
-
-    assert await second.is_revoked((entry("root"),))
-    await second.close()
+    # Nothing was lost: what was issued before lives.
+    assert events.heard == []
+    assert not await store.is_revoked(chain_from(ISSUER, NOW - 1))
+    assert await store.is_revoked((entry("root"),))
+    assert await commit(store, "r3", "v") is Committed.REPLAYED
+    assert await store.note_of("v") is None
+    await store.append(record("r3"))
+    assert [each.record.id for each in await store.list_records(after=None, limit=9)] == ["r2", "r1", "r3"]
+    await store.close()
     with closing(sqlite3.connect(path)) as connection:
         ((identity,),) = connection.execute("SELECT id FROM identity").fetchall()
     assert len(identity) == 32
@@ -379,9 +402,9 @@ async def test_an_older_database_gets_an_identity_and_keeps_what_it_holds(path: 
 async def test_a_database_made_anew_is_told_and_one_that_was_there_is_not(path: Path, *, empty: bool) -> None:
     if empty:
         path.touch()
-    made: list[Path] = []
+    events = HeardEvents()
     for _ in range(2):
-        store = SqliteStore(path, when_made=made.append)
+        store = SqliteStore(path, RULE, events=events)
         await store.open()
         await store.close()
-    assert made == [path]
+    assert events.heard == [("made", str(path))]

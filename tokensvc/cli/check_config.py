@@ -52,13 +52,18 @@ def _check_config(*, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption 
 def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> str:
     """The kid of the key that would sign; fails with everything that would keep `serve` from starting."""
     from tokensvc.settings import load_agent_keys, load_upstream_keys
-    from tokensvc.settings.start import require_own_keys, require_private_when_plain
+    from tokensvc.settings.start import load_store_password, require_own_keys, require_private_when_plain
     from tokensvc.signing.local import LocalSigner
 
     problems: list[ConfigurationError] = []
     signing_kid = ""
     try:
         require_private_when_plain(settings, settings.server.host, file=str(config))
+    except ConfigurationError as exc:
+        problems.append(exc)
+    try:
+        if settings.store.password_file is not None:
+            load_store_password(settings.store.password_file)
     except ConfigurationError as exc:
         problems.append(exc)
     try:
@@ -79,7 +84,7 @@ def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]
         "version": settings.version,
         "issuer": settings.issuer,
         "listens_on": f"{settings.server.host}:{settings.server.port}",
-        "store": settings.store.url,
+        "store": settings.store.shown,
         "identity_providers": [provider.iss for provider in settings.identity_providers],
         "agents": [agent.id for agent in settings.agents],
         "resources": [resource.id for resource in settings.resources],

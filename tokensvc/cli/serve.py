@@ -66,8 +66,8 @@ def _run(settings: "Settings", host: str, port: int, config: Path) -> None:
     from tokensvc.wiring import build_app, open_store, uvicorn_config
 
     telemetry = Telemetry()
-    store = open_store(settings, telemetry)
     try:
+        store = open_store(settings, telemetry)
         app = build_app(settings, store=store, telemetry=telemetry)
     except ConfigurationError as exc:
         fail([exc], as_json=False)
@@ -146,11 +146,12 @@ def _bind(host: str, port: int, config: Path) -> "socket.socket":
 def _announce(settings: "Settings", listener: "socket.socket") -> None:
     """Where to find the service, and what to try first."""
     from tokensvc.server.routes import metadata_paths
+    from tokensvc.settings.values import MEMORY
 
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     say("listening on", address)
     say("issuer", settings.issuer)
-    say("store", settings.store.url if settings.store.sqlite_path else "in memory: all is forgotten when this ends")
+    say("store", "in memory: all is forgotten when this ends" if settings.store.url == MEMORY else settings.store.shown)
     say("to stop", "Ctrl-C")
     say_next(f"curl -s {address}{metadata_paths(settings.issuer)[0]}")

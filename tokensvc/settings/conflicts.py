@@ -50,6 +50,19 @@ def _own_issuer(settings: Settings) -> Iterator[Conflict]:
             )
 
 
+def _store_password(settings: Settings) -> Iterator[Conflict]:
+    """The password of a Redis server has one place; other stores have none."""
+    if settings.store.password_file is None:
+        return
+    redis_url = settings.store.redis_url
+    if redis_url is None or redis_url.password is not None:
+        yield Conflict(
+            key="store.password_file",
+            problem="store.url has a password as well" if redis_url else "is for a Redis store only",
+            remedy="Leave the password out of store.url." if redis_url else "Remove it.",
+        )
+
+
 def _parties_unique(settings: Settings) -> Iterator[Conflict]:
     """Agents, resource servers and operators share one namespace of client ids."""
     clients = [(f"agent[{index}].id", agent.id) for index, agent in enumerate(settings.agents)]
@@ -229,6 +242,7 @@ def _agents_and_users(settings: Settings) -> Iterator[Conflict]:
 
 _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
     _own_issuer,
+    _store_password,
     _parties_unique,
     _secrets_unique,
     _credentials,

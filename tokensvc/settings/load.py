@@ -102,7 +102,11 @@ def _unusable(path: Path, problem: str, remedy: str) -> ConfigurationError:
 
 def _resolve_paths(settings: Settings, folder: Path) -> Settings:
     database = settings.store.sqlite_path
-    store = settings.store if database is None else StoreSettings(url=f"{SQLITE}{folder / database}")
+    secret = settings.store.password_file
+    store = StoreSettings(
+        url=settings.store.url if database is None else f"{SQLITE}{folder / database}",
+        password_file=None if secret is None else folder / secret,
+    )
     providers = tuple(
         replace(provider, jwks_file=folder / provider.jwks_file) for provider in settings.identity_providers
     )

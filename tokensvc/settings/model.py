@@ -17,10 +17,10 @@ from tokensvc.core.details import NO_DETAILS, OtherDetail, ToolDetail, render_de
 from tokensvc.core.jsontext import JsonValue, render_json
 from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import ScopeGrammar
+from tokensvc.settings.redis_url import REDIS_SCHEMES, RedisUrl, parse_redis_url
 from tokensvc.settings.values import (
     MAX_ITEMS,
     MAX_ROOT_LIFETIME_S,
-    MEMORY,
     SQLITE,
     AuthorizationDetails,
     Depth,
@@ -86,14 +86,30 @@ class AuthMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class StoreSettings:
-    """Where state is kept: `sqlite:///FILE` or `memory:` (which forgets when the process ends)."""
+    """Where state is kept: `sqlite:///FILE`, `redis://HOST` or `memory:` (which forgets when the process ends).
 
-    url: StoreUrl = "sqlite:///tokensvc.db"
+    `password_file` holds the password of a Redis server whose URL has none. `shown` is the URL without a password, for
+    every eye; `url` itself goes to nobody.
+    """
+
+    url: StoreUrl = Field(default="sqlite:///tokensvc.db", repr=False)
+    password_file: FilePath | None = None
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The database file, or None for `memory:`."""
-        return None if self.url == MEMORY else Path(self.url.removeprefix(SQLITE))
+        """The database file, or None for another kind of store."""
+        return Path(self.url.removeprefix(SQLITE)) if self.url.startswith(SQLITE) else None
+
+    @property
+    def redis_url(self) -> RedisUrl | None:
+        """The Redis server, or None for another kind of store."""
+        return parse_redis_url(self.url) if self.url.startswith(REDIS_SCHEMES) else None
+
+    @property
+    def shown(self) -> str:
+        """The URL without a password."""
+        redis_url = self.redis_url
+        return self.url if redis_url is None else str(redis_url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -250,6 +266,9 @@ def _plain(value: object) -> JsonValue:
             return value
         case ToolDetail() | OtherDetail():
             return render_details((value,))[0]
+        case StoreSettings():
+            # Not the password: a short hash that stands in records would tell when it was guessed.
+            return {"url": value.shown, "password_file": _plain(value.password_file)}
         case frozenset():
             return sorted(str(item) for item in value)
         case tuple():

@@ -5,13 +5,19 @@
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from tokensvc.core.keyset import KeySet
-from tokensvc.errors import ConfigurationError
+from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.model import Settings
+from tokensvc.smallfile import read_small_file
 
-__all__ = ["require_own_keys", "require_private_when_plain"]
+__all__ = ["load_store_password", "require_own_keys", "require_private_when_plain"]
+
+# Longer than any password that Redis is given; anything larger is another file.
+_MAX_PASSWORD_BYTES: Final = 4096
 
 
 def require_private_when_plain(settings: Settings, host: str, *, file: str) -> None:
@@ -52,6 +58,25 @@ def require_own_keys(
                 key="",
                 remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys generate",
             )
+
+
+def load_store_password(path: Path) -> str:
+    """The one line of the file at `path`, without its end. Raises: ConfigurationError, which repeats nothing of it."""
+    try:
+        password = read_small_file(path, max_bytes=_MAX_PASSWORD_BYTES).decode("utf-8").removesuffix("\n")
+    except OSError as exc:
+        raise _unusable_password(path, f"cannot be read ({exc.strerror})") from exc
+    except (Malformed, UnicodeDecodeError):
+        # Not "from exc": that of UTF-8 carries the bytes.
+        raise _unusable_password(path, "is no text file of one line") from None
+    if not password or not password.isprintable():
+        raise _unusable_password(path, "is not one line of printable characters")
+    return password
+
+
+def _unusable_password(path: Path, problem: str) -> ConfigurationError:
+    remedy = "Write the password alone into it, and let this user read it; or correct store.password_file."
+    return ConfigurationError(f"the password of the store {problem}", file=str(path), key="", remedy=remedy)
 
 
 def _is_loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ from tokensvc.core.details import Details, parse_details
 from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import MAX_SCOPES, is_scope_token
 from tokensvc.errors import Malformed
+from tokensvc.settings.redis_url import REDIS_SCHEMES, parse_redis_url
 
 __all__ = [
     "MAX_ITEMS",
@@ -170,15 +171,29 @@ def _is_loopback(host: str) -> bool:
 def _require_store_url(text: str) -> str:
     if text == MEMORY:
         return text
+    if text.startswith(REDIS_SCHEMES):
+        return _require_redis_url(text)
     path = text.removeprefix(SQLITE)
     if path == text:
         raise _unusable(
-            "names no store that exists", "Use sqlite:///FILE (relative to this file), sqlite:////ABSOLUTE, or memory:."
+            "names no store that exists",
+            "Use sqlite:///FILE (relative to this file), sqlite:////ABSOLUTE, redis://HOST, rediss://HOST, or memory:.",
         )
     if path in {"", ":memory:"}:
         raise _unusable("names no file", "Write sqlite:///tokensvc.db, or memory: for a store that forgets.")
     if not path.isprintable() or "?" in path or "#" in path:
         raise _unusable("has options or characters that a store's file cannot have", "Write sqlite:///FILE alone.")
+    return text
+
+
+def _require_redis_url(text: str) -> str:
+    try:
+        parse_redis_url(text)
+    except ValueError as exc:
+        raise _unusable(
+            f"is no address of a Redis server: {exc}",
+            "Write redis://USER:PASSWORD@HOST:PORT/DB, or rediss:// for TLS; in user and password @ as %40, : as %3A.",
+        ) from None
     return text
 
 

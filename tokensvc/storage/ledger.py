@@ -7,7 +7,7 @@ method looks before it changes anything, so an operation that is refused leaves 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from tokensvc.core.jsontext import JsonValue, parse_json_object, render_json
 from tokensvc.core.revocation import Revocable, Revocation, RevocationKind
@@ -16,17 +16,28 @@ from tokensvc.ports import Committed, OneTimeValue, Outcome, Record
 
 __all__ = [
     "Answer",
+    "Claim",
     "Ledger",
+    "Listing",
     "Operation",
     "RecordRow",
     "RevocationKey",
     "appending",
+    "asking_note",
     "asking_revoked",
+    "claiming",
     "committing",
     "finding",
+    "listing_records",
+    "parse_position",
     "parse_record",
     "pinging",
+    "render_position",
     "render_record",
+    "require_limit",
+    "require_storable",
+    "require_storable_claims",
+    "require_storable_revocations",
     "revoking",
 ]
 
@@ -39,15 +50,43 @@ T_co = TypeVar("T_co", covariant=True)
 # What a column of SQLite and of most other databases holds.
 _MIN_INTEGER: Final = -(2**63)
 _MAX_INTEGER: Final = 2**63 - 1
+# Enough for 64 bits.
+_POSITION_DIGITS: Final = 20
+
+
+class Claim(NamedTuple):
+    """What is kept of a value that was claimed."""
+
+    until: int
+    note: str | None
+
+
+class Listing(NamedTuple):
+    """Which records are asked for, as in `RecordStore.list_records`."""
+
+    after: str | None
+    limit: int
+    newest: bool
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Claims (value to `until`), revocations by kind and id, records by id: all of them, or those in question."""
+    """Claims by value, revocations by kind and id, records by id: all of them, or those in question.
 
-    claims: dict[str, int] = field(default_factory=dict)
+    `forgotten_at`: values made up to then count as used (`storage.loss`).
+    """
+
+    claims: dict[str, Claim] = field(default_factory=dict)
     revocations: dict[RevocationKey, Revocation] = field(default_factory=dict)
     records: dict[str, RecordRow] = field(default_factory=dict)
+    forgotten_at: int | None = None
+
+    def claim(self, claims: tuple[OneTimeValue, ...], now: int) -> Committed:
+        """The contract of `IssuanceStore.claim`."""
+        if self._is_replayed(claims, now):
+            return Committed.REPLAYED
+        self._keep(claims)
+        return Committed.STORED
 
     def commit(
         self, claims: tuple[OneTimeValue, ...], unless_revoked: tuple[Revocable, ...], row: RecordRow, now: int
@@ -55,21 +94,21 @@ class Ledger:
         """The contract of `IssuanceStore.commit`. Raises: ValueError when the record's id stands already."""
         if self.is_revoked(unless_revoked):
             return Committed.REVOKED
-        values = {claim.value for claim in claims}
-        # One commit that names a value twice uses it twice.
-        if len(values) != len(claims) or any(self._is_claimed(value, now) for value in values):
+        if self._is_replayed(claims, now):
             return Committed.REPLAYED
         self.append(row)
-        self.claims.update((claim.value, claim.until) for claim in claims)
+        self._keep(claims)
         return Committed.STORED
+
+    def note_of(self, value: str) -> str | None:
+        """The contract of `IssuanceStore.note_of`."""
+        claim = self.claims.get(value)
+        return None if claim is None else claim.note
 
     def revoke(self, revocations: tuple[Revocation, ...], row: RecordRow) -> None:
         """The contract of `RevocationStore.revoke`. Raises: ValueError when the record's id stands already."""
         self.append(row)
-        for revocation in revocations:
-            key = (revocation.kind, revocation.id)
-            held = self.revocations.get(key)
-            self.revocations[key] = revocation if held is None else _stronger(held, revocation)
+        self.put_in_force(revocations)
 
     def is_revoked(self, revocables: tuple[Revocable, ...]) -> bool:
         """The contract of `RevocationStore.is_revoked`."""
@@ -85,9 +124,27 @@ class Ledger:
             raise ValueError("a record of this id stands already")
         self.records[row[0]] = row
 
-    def _is_claimed(self, value: str, now: int) -> bool:
-        until = self.claims.get(value)
-        return until is not None and until >= now
+    def put_in_force(self, revocations: tuple[Revocation, ...]) -> None:
+        """Keep `revocations`, each beside what is held of its kind and id: the stronger of both stays."""
+        for revocation in revocations:
+            key = (revocation.kind, revocation.id)
+            held = self.revocations.get(key)
+            self.revocations[key] = revocation if held is None else _stronger(held, revocation)
+
+    def _is_replayed(self, claims: tuple[OneTimeValue, ...], now: int) -> bool:
+        # One step that names a value twice uses it twice.
+        if len({claim.value for claim in claims}) != len(claims):
+            return True
+        return any(self._was_used(claim, now) for claim in claims)
+
+    def _was_used(self, claim: OneTimeValue, now: int) -> bool:
+        if self.forgotten_at is not None and claim.made <= self.forgotten_at:
+            return True
+        held = self.claims.get(claim.value)
+        return held is not None and held.until >= now
+
+    def _keep(self, claims: tuple[OneTimeValue, ...]) -> None:
+        self.claims.update((claim.value, Claim(claim.until, claim.note)) for claim in claims)
 
 
 def _stronger(one: Revocation, other: Revocation) -> Revocation:
@@ -108,7 +165,8 @@ def _later(one: int | None, other: int | None) -> int | None:
 class Operation(Generic[T_co]):
     """One call of the port: which entries it touches, and the decision on a ledger that holds them.
 
-    `now` is set where expired entries may be forgotten. An operation is checked when it is made, in its caller: one
+    `now` is set where expired entries may be forgotten. `listing` asks for records that only the database knows; then
+    `decide` is not called. An operation is checked when it is made, in its caller: one
     that cannot be stored never reaches the others of its group.
     """
 
@@ -117,6 +175,7 @@ class Operation(Generic[T_co]):
     claims: tuple[str, ...] = ()
     revocations: tuple[RevocationKey, ...] = ()
     records: tuple[str, ...] = ()
+    listing: Listing | None = None
     now: int | None = None
 
     def answer(self, ledger: Ledger) -> "Answer":
@@ -135,14 +194,29 @@ class Answer:
     error: Exception | None = None
 
 
+def claiming(claims: tuple[OneTimeValue, ...], now: int) -> Operation[Committed]:
+    """The operation `IssuanceStore.claim`. Raises: ValueError for values that no store holds."""
+    require_storable_claims(claims, now)
+    return Operation(
+        decide=lambda ledger: ledger.claim(claims, now),
+        writes=True,
+        claims=tuple(claim.value for claim in claims),
+        now=now,
+    )
+
+
+def asking_note(value: str) -> Operation[str | None]:
+    """The operation `IssuanceStore.note_of`. Raises: ValueError for values that no store holds."""
+    require_storable(value)
+    return Operation(decide=lambda ledger: ledger.note_of(value), writes=False, claims=(value,))
+
+
 def committing(
     claims: tuple[OneTimeValue, ...], unless_revoked: tuple[Revocable, ...], record: Record, now: int
 ) -> Operation[Committed]:
     """The operation `IssuanceStore.commit`. Raises: ValueError for values that no store holds."""
     row = render_record(record)
-    for claim in claims:
-        _require_storable(claim.value, claim.until)
-    _require_storable(now)
+    require_storable_claims(claims, now)
     return Operation(
         decide=lambda ledger: ledger.commit(claims, unless_revoked, row, now),
         writes=True,
@@ -156,8 +230,7 @@ def committing(
 def revoking(revocations: tuple[Revocation, ...], record: Record) -> Operation[None]:
     """The operation `RevocationStore.revoke`. Raises: ValueError for values that no store holds."""
     row = render_record(record)
-    for revocation in revocations:
-        _require_storable(revocation.not_before, revocation.until)
+    require_storable_revocations(revocations)
     return Operation(
         decide=lambda ledger: ledger.revoke(revocations, row),
         writes=True,
@@ -179,8 +252,16 @@ def appending(record: Record) -> Operation[None]:
 
 def finding(record_id: str) -> Operation[RecordRow | None]:
     """The operation `RecordStore.find`; its answer is for `parse_record`. Raises: ValueError."""
-    _require_storable(record_id)
+    require_storable(record_id)
     return Operation(decide=lambda ledger: ledger.records.get(record_id), writes=False, records=(record_id,))
+
+
+def listing_records(wanted: Listing) -> Operation[list[tuple[int, RecordRow]]]:
+    """The operation `RecordStore.list_records`: numbered rows, for whoever knows the numbers. Raises: ValueError."""
+    require_limit(wanted.limit)
+    if wanted.after is not None:
+        parse_position(wanted.after)
+    return Operation(decide=lambda _ledger: [], writes=False, listing=wanted)
 
 
 def pinging() -> Operation[None]:
@@ -195,8 +276,22 @@ def render_record(record: Record) -> RecordRow:
     is not Unicode.
     """
     inputs = _render_inputs(record.inputs)
-    _require_storable(record.id, record.at, record.client_id, record.reason, record.lineage)
+    require_storable(record.id, record.at, record.client_id, record.reason, record.lineage)
     return (record.id, record.at, record.outcome.value, record.client_id, record.reason, record.lineage, inputs)
+
+
+def render_position(number: int) -> str:
+    """The position of the record with that number: text that sorts as the numbers do."""
+    return f"{number:0{_POSITION_DIGITS}d}"
+
+
+def parse_position(text: str) -> int:
+    """The number of a position. Raises: ValueError."""
+    if len(text) != _POSITION_DIGITS or not (text.isascii() and text.isdigit()):
+        raise ValueError("this is no position of a record")
+    number = int(text)
+    require_storable(number)
+    return number
 
 
 def parse_record(row: RecordRow) -> Record:
@@ -228,11 +323,32 @@ def _render_inputs(inputs: Mapping[str, JsonValue]) -> str:
 
 def _keys(items: tuple[Revocable, ...] | tuple[Revocation, ...]) -> tuple[RevocationKey, ...]:
     for item in items:
-        _require_storable(item.id)
+        require_storable(item.id)
     return tuple((item.kind, item.id) for item in items)
 
 
-def _require_storable(*values: str | int | None) -> None:
+def require_storable_claims(claims: tuple[OneTimeValue, ...], now: int) -> None:
+    """Return when a store can hold them. Raises: ValueError."""
+    for claim in claims:
+        require_storable(claim.value, claim.until, claim.made, claim.note)
+    require_storable(now)
+
+
+def require_storable_revocations(revocations: tuple[Revocation, ...]) -> None:
+    """Return when a store can hold them. Raises: ValueError."""
+    for revocation in revocations:
+        require_storable(revocation.id, revocation.not_before, revocation.until)
+
+
+def require_limit(limit: int) -> None:
+    """Return when so many records can be asked for. Raises: ValueError."""
+    if limit < 1:
+        raise ValueError("a listing is of one record at least")
+    require_storable(limit)
+
+
+def require_storable(*values: str | int | None) -> None:
+    """Return when every store can hold `values`: 64 bits, Unicode without lone surrogates. Raises: ValueError."""
     for value in values:
         if isinstance(value, str):
             if not value.isascii():

@@ -1,22 +1,27 @@
 """The embedded store: one SQLite file, one worker thread, group commit."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
 from tokensvc.core.revocation import Revocable, Revocation
 from tokensvc.errors import Unavailable
-from tokensvc.ports import Committed, OneTimeValue, Record
+from tokensvc.ports import Committed, ListedRecord, OneTimeValue, Record
 from tokensvc.storage.ledger import (
+    Listing,
     Operation,
     appending,
+    asking_note,
     asking_revoked,
+    claiming,
     committing,
     finding,
+    listing_records,
     parse_record,
     pinging,
+    render_position,
     revoking,
 )
+from tokensvc.storage.loss import LossRule, StoreEvents, UnreportedEvents
 from tokensvc.storage.sqlite_database import Database
 from tokensvc.storage.worker import Worker
 
@@ -36,25 +41,28 @@ class SqliteStore:
     """Implements `ports.Store` in the SQLite file at `path`, on a local disk (WAL needs shared memory).
 
     Several processes may open the same file. What was acknowledged survives `kill -9` and loss of power. While the file
-    cannot be used (locked, disk full, damaged) every call raises Unavailable; once it can, the store answers again.
+    cannot be used (locked, disk full, damaged, replaced by another database) every call raises Unavailable; once it
+    can, the store answers again. An older copy of it is noticed, and `rule` applied.
     """
 
     def __init__(
         self,
         path: str | Path,
+        rule: LossRule,
         *,
         capacity: int = _CAPACITY,
         busy_timeout_s: float = _BUSY_TIMEOUT_S,
-        when_made: Callable[[Path], None] | None = None,
+        events: StoreEvents | None = None,
     ) -> None:
         """`capacity` calls may wait at a time; `busy_timeout_s` is how long to wait for another process's lock.
 
-        `when_made` is called with the path when `open` finds no database and makes one.
+        `events` is told, on the thread of the store, when a database was made and when one had forgotten.
         """
         self._path = Path(path).absolute()
+        self._rule = rule
+        self._events = UnreportedEvents() if events is None else events
         self._capacity = capacity
         self._busy_timeout_s = busy_timeout_s
-        self._when_made = when_made
         self._worker: Worker | None = None
 
     async def open(self) -> None:
@@ -64,11 +72,9 @@ class SqliteStore:
         """
         if self._worker is not None and self._worker.is_accepting:
             return
-        database = Database(self._path, busy_timeout_s=self._busy_timeout_s)
+        database = Database(self._path, self._rule, self._events, busy_timeout_s=self._busy_timeout_s)
         self._worker = Worker(database, capacity=self._capacity, max_group=_MAX_GROUP)
         await self._worker.start()
-        if database.is_new and self._when_made is not None:
-            self._when_made(self._path)
 
     async def ping(self) -> None:
         """Return when a transaction that writes could begin. Raises: Unavailable."""
@@ -80,11 +86,19 @@ class SqliteStore:
         if worker is not None:
             await worker.stop()
 
+    async def claim(self, claims: tuple[OneTimeValue, ...], *, now: int) -> Committed:
+        """See `ports.IssuanceStore.claim`. Raises: Unavailable, ValueError."""
+        return await self._ask(claiming(claims, now))
+
     async def commit(
         self, *, claims: tuple[OneTimeValue, ...], unless_revoked: tuple[Revocable, ...], record: Record, now: int
     ) -> Committed:
         """See `ports.IssuanceStore.commit`. Raises: Unavailable, ValueError."""
         return await self._ask(committing(claims, unless_revoked, record, now))
+
+    async def note_of(self, value: str) -> str | None:
+        """See `ports.IssuanceStore.note_of`. Raises: Unavailable, ValueError."""
+        return await self._ask(asking_note(value))
 
     async def revoke(self, *, revocations: tuple[Revocation, ...], record: Record) -> None:
         """See `ports.RevocationStore.revoke`. Raises: Unavailable, ValueError."""
@@ -102,6 +116,11 @@ class SqliteStore:
         """See `ports.RecordStore.find`. Raises: Unavailable, ValueError."""
         row = await self._ask(finding(record_id))
         return None if row is None else parse_record(row)
+
+    async def list_records(self, *, after: str | None, limit: int, newest: bool = False) -> tuple[ListedRecord, ...]:
+        """See `ports.RecordStore.list_records`. Raises: Unavailable, ValueError."""
+        rows = await self._ask(listing_records(Listing(after, limit, newest)))
+        return tuple(ListedRecord(position=render_position(number), record=parse_record(row)) for number, row in rows)
 
     async def _ask(self, operation: Operation[T]) -> T:
         if self._worker is None:

@@ -3,12 +3,13 @@
 A group is one transaction, so all its operations share one fsync:
 
 1. BEGIN (IMMEDIATE when the group writes): from here to the end no other process writes.
-2. Load the entries that any operation of the group touches.
-3. Decide each operation in turn on them (`ledger.Ledger`): later ones see what earlier ones changed.
-4. Write what changed; forget a bounded number of expired entries.
-5. COMMIT. Only now are there answers.
+2. Compare the database with what this process saw of it; declare the loss when it has forgotten (`storage.loss`).
+3. Load the entries that any operation of the group touches.
+4. Decide each operation in turn on them (`ledger.Ledger`): later ones see what earlier ones changed.
+5. Write what changed and a mark; forget a bounded number of expired entries.
+6. COMMIT. Only now are there answers.
 
-Steps 2 and 4 take a handful of statements whatever the size of the group. That matters: each statement gives the GIL
+Steps 2, 3 and 5 take a handful of statements whatever the size of the group. That matters: each statement gives the GIL
 away and, while the event loop computes, may wait 5 ms to get it back; a prototype with a few statements per operation
 was at least twice as slow beside a busy loop. When a group fails, its operations are tried again one by one, each in a
 savepoint, so that the one at fault does not undo the others.
@@ -19,13 +20,15 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.errors import ConfigurationError, Unavailable
-from tokensvc.storage.ledger import Answer, Ledger, Operation, RecordRow
-from tokensvc.storage.sqlite_file import create_or_open, reopen
+from tokensvc.storage.ledger import Answer, Claim, Ledger, Listing, Operation, RecordRow, RevocationKey, parse_position
+from tokensvc.storage.loss import MARKS_KEPT, LossRule, Seen, State, StoreEvents, new_mark, new_store_id
+from tokensvc.storage.sqlite_file import create_or_open, renumber_records, reopen, revocation_row
 
 __all__ = ["Database"]
 
@@ -43,33 +46,45 @@ _FORGET: Final = (
         (SELECT kind, id FROM revocations WHERE until < ? ORDER BY until LIMIT ?)""",
 )
 
+_REPLACE_REVOCATIONS: Final = "INSERT OR REPLACE INTO revocations VALUES"
+
 # CROSS JOIN fixes the order: for "(kind, id) IN (VALUES ...)" SQLite reads the whole table of revocations.
 _OF: Final = ") SELECT kind, id, not_before, until FROM wanted CROSS JOIN revocations USING (kind, id)"
+
+
+_RECORD: Final = "id, at, outcome, client_id, reason, lineage, inputs"
+
+_STATE: Final = """SELECT id,
+    (SELECT max(sequence) FROM marks),
+    (SELECT mark FROM marks ORDER BY sequence DESC LIMIT 1),
+    (SELECT mark FROM marks WHERE sequence = ?),
+    forgotten_at,
+    lost_at
+    FROM identity ORDER BY rowid DESC LIMIT 1"""
 
 
 class Database:
     """The database file and the connection to it, which is made anew after any failure."""
 
-    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path, rule: LossRule, events: StoreEvents, *, busy_timeout_s: float) -> None:
         self._path = path
+        self._rule = rule
+        self._events = events
         self._busy_timeout_s = busy_timeout_s
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
-        self._identity = ""
-        self._is_new = False
+        self._identities: frozenset[str] = frozenset()
+        self._seen: Seen | None = None
         self._forgotten_to: int | None = None
-
-    @property
-    def is_new(self) -> bool:
-        """True where `connect` found nothing and made an empty database."""
-        return self._is_new
 
     def connect(self) -> None:
         """Create or open the file. Raises: ConfigurationError, Unavailable."""
         try:
-            opened = create_or_open(self._path, busy_timeout_s=self._busy_timeout_s)
-            self._identity, self._is_new = opened.identity, opened.is_new
+            opened = create_or_open(self._path, self._rule, busy_timeout_s=self._busy_timeout_s)
+            self._identities = opened.identities
             self._use(opened.connection)
+            if opened.is_new:
+                self._events.store_made(str(self._path))
         except ConfigurationError:
             raise
         except Exception as exc:
@@ -92,7 +107,7 @@ class Database:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._use(reopen(self._path, self._identity, busy_timeout_s=self._busy_timeout_s))
+            self._use(reopen(self._path, self._identities, busy_timeout_s=self._busy_timeout_s))
         elif _file_id(self._path) != self._file:
             # Someone moved or removed the file: what we wrote to it would be gone after a restart.
             raise Unavailable("the database file was replaced by another")
@@ -103,26 +118,72 @@ class Database:
         self._file = _file_id(self._path)
 
     def _transact(self, connection: sqlite3.Connection, operations: Sequence[Operation[object]]) -> list[Answer]:
-        begin = "BEGIN IMMEDIATE" if any(operation.writes for operation in operations) else "BEGIN"
-        connection.execute(begin)
+        now = self._rule.clock()
+        writes = any(operation.writes for operation in operations)
+        state, is_lost = self._begin(connection, now, writes=writes)
         try:
-            answers = self._apply(connection, operations)
+            answers, changed = self._apply(connection, operations, state)
+            state = _with_mark(connection, state) if changed else state
         except Exception:  # noqa: BLE001 - told apart below, operation by operation
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            connection.execute(begin)
-            answers = [self._apply_alone(connection, operation) for operation in operations]
+            state, is_lost = self._begin(connection, now, writes=writes)
+            answers = [self._apply_alone(connection, operation, state) for operation in operations]
+            state = _with_mark(connection, state) if writes else state
             connection.execute("COMMIT")
             # What went wrong may be in the connection: the next group gets a new one.
             self.disconnect()
         else:
             connection.execute("COMMIT")
+        self._identities |= {state.id}
+        self._seen = state.seen_at(now)
+        if is_lost:
+            self._events.store_lost(str(self._path))
         return answers
 
-    def _apply_alone(self, connection: sqlite3.Connection, operation: Operation[object]) -> Answer:
+    def _begin(self, connection: sqlite3.Connection, now: int, *, writes: bool) -> tuple[State, bool]:
+        """Begin a transaction: the state to work on, and whether a loss was declared."""
+        connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        state = self._read_state(connection)
+        if self._seen is None or state.descends_from(self._seen):
+            return state, False
+        if not writes:
+            # To declare a loss is to write. Another process may be faster: look again.
+            connection.execute("ROLLBACK")
+            return self._begin(connection, now, writes=True)
+        return self._declare_lost(connection, state, now), True
+
+    def _read_state(self, connection: sqlite3.Connection) -> State:
+        row = connection.execute(_STATE, (-1 if self._seen is None else self._seen.sequence,)).fetchone()
+        if row is None or None in row[:3]:
+            raise Unavailable("the database has lost its identity")
+        identity, sequence, mark, mark_seen, forgotten_at, lost_at = row
+        return State(
+            id=identity,
+            sequence=sequence,
+            mark=mark,
+            mark_seen=mark_seen,
+            forgotten_at=forgotten_at,
+            lost_at=lost_at,
+        )
+
+    def _declare_lost(self, connection: sqlite3.Connection, state: State, now: int) -> State:
+        revocations = self._rule.at_loss(now)
+        keys = {(revocation.kind.value, revocation.id) for revocation in revocations}
+        ledger = Ledger(revocations=_load_revocations(connection, keys))
+        ledger.put_in_force(revocations)
+        _rows(connection, _REPLACE_REVOCATIONS, [revocation_row(held) for held in ledger.revocations.values()])
+        forgotten_at = max(self._rule.forgotten_at(now), state.forgotten_at or 0)
+        identity = new_store_id()
+        connection.execute("INSERT INTO identity VALUES (?, ?, ?)", (identity, forgotten_at, forgotten_at))
+        renumber_records(connection, now)
+        lost = replace(state, id=identity, forgotten_at=forgotten_at, lost_at=forgotten_at)
+        return _with_mark(connection, lost)
+
+    def _apply_alone(self, connection: sqlite3.Connection, operation: Operation[object], state: State) -> Answer:
         connection.execute("SAVEPOINT alone")
         try:
-            (answer,) = self._apply(connection, (operation,))
+            ((answer,), _) = self._apply(connection, (operation,), state)
         except Exception as exc:
             if not connection.in_transaction:
                 # SQLite undid the whole transaction (disk full, I/O error), and with it the answers before this one.
@@ -132,16 +193,22 @@ class Database:
         connection.execute("RELEASE alone")
         return answer
 
-    def _apply(self, connection: sqlite3.Connection, operations: Sequence[Operation[object]]) -> list[Answer]:
+    def _apply(
+        self, connection: sqlite3.Connection, operations: Sequence[Operation[object]], state: State
+    ) -> tuple[list[Answer], bool]:
+        """The answers, and whether anything was written."""
         held = _load(connection, operations)
-        ledger = Ledger(dict(held.claims), dict(held.revocations), dict(held.records))
-        answers = [operation.answer(ledger) for operation in operations]
+        ledger = Ledger(dict(held.claims), dict(held.revocations), dict(held.records), state.forgotten_at)
+        answers = [
+            operation.answer(ledger) if operation.listing is None else _list(connection, operation.listing)
+            for operation in operations
+        ]
         added = _store(connection, held, ledger)
         moments = [operation.now for operation in operations if operation.now is not None]
         if moments:
             # The earliest: what one of them still remembers is not forgotten on behalf of another.
             self._forget(connection, min(moments), added)
-        return answers
+        return answers, added > 0 or len(ledger.records) > len(held.records)
 
     def _forget(self, connection: sqlite3.Connection, now: int, added: int) -> None:
         if now == self._forgotten_to:
@@ -157,31 +224,58 @@ def _load(connection: sqlite3.Connection, operations: Sequence[Operation[object]
     claims = {(value,) for operation in operations for value in operation.claims}
     revocations = {(kind.value, name) for operation in operations for kind, name in operation.revocations}
     records = {(record_id,) for operation in operations for record_id in operation.records}
-    held = Ledger()
-    for value, until in _rows(connection, "SELECT value, until FROM claims WHERE value IN (VALUES", claims, ")"):
-        held.claims[value] = until
-    for kind_name, name, not_before, until in _rows(connection, "WITH wanted (kind, id) AS (VALUES", revocations, _OF):
-        kind = RevocationKind(kind_name)
-        held.revocations[kind, name] = Revocation(kind=kind, id=name, not_before=not_before, until=until)
-    columns = "SELECT id, at, outcome, client_id, reason, lineage, inputs FROM records WHERE id IN (VALUES"
-    for row in _rows(connection, columns, records, ")"):
+    held = Ledger(revocations=_load_revocations(connection, revocations))
+    for value, until, note in _rows(
+        connection, "SELECT value, until, note FROM claims WHERE value IN (VALUES", claims, ")"
+    ):
+        held.claims[value] = Claim(until, note)
+    for row in _rows(connection, f"SELECT {_RECORD} FROM records WHERE id IN (VALUES", records, ")"):  # noqa: S608 - our own column names
         held.records[row[0]] = cast("RecordRow", row)
     return held
 
 
+def _load_revocations(connection: sqlite3.Connection, keys: set[tuple[str, str]]) -> dict[RevocationKey, Revocation]:
+    held: dict[RevocationKey, Revocation] = {}
+    for kind_name, name, not_before, until in _rows(connection, "WITH wanted (kind, id) AS (VALUES", keys, _OF):
+        kind = RevocationKind(kind_name)
+        held[kind, name] = Revocation(kind=kind, id=name, not_before=not_before, until=until)
+    return held
+
+
+def _list(connection: sqlite3.Connection, wanted: Listing) -> Answer:
+    """Numbered rows, oldest first."""
+    after = -1 if wanted.after is None else parse_position(wanted.after)
+    order = "DESC" if wanted.newest else "ASC"
+    rows = connection.execute(
+        f"SELECT position, {_RECORD} FROM records WHERE position > ? ORDER BY position {order} LIMIT ?",  # noqa: S608 - our own words
+        (after, wanted.limit),
+    ).fetchall()
+    if wanted.newest:
+        rows.reverse()
+    return Answer(value=[(row[0], row[1:]) for row in rows])
+
+
+def _with_mark(connection: sqlite3.Connection, state: State) -> State:
+    """The state after a write: the next sequence number with a mark of its own."""
+    sequence, mark = state.sequence + 1, new_mark()
+    connection.execute("INSERT INTO marks VALUES (?, ?)", (sequence, mark))
+    connection.execute("DELETE FROM marks WHERE sequence <= ?", (sequence - MARKS_KEPT,))
+    return replace(state, sequence=sequence, mark=mark)
+
+
 def _store(connection: sqlite3.Connection, held: Ledger, ledger: Ledger) -> int:
     """Write what `ledger` has and `held` has not; the number of new claims and revocations."""
-    claims = [(value, until) for value, until in ledger.claims.items() if held.claims.get(value) != until]
+    claims = [(value, *claim) for value, claim in ledger.claims.items() if held.claims.get(value) != claim]
     revocations = [
-        (kind.value, name, revocation.not_before, revocation.until)
-        for (kind, name), revocation in ledger.revocations.items()
-        if held.revocations.get((kind, name)) != revocation
+        revocation_row(revocation)
+        for key, revocation in ledger.revocations.items()
+        if held.revocations.get(key) != revocation
     ]
     # INSERT and nothing else: a record that stands is never rewritten.
     records = [row for record_id, row in ledger.records.items() if record_id not in held.records]
     _rows(connection, "INSERT OR REPLACE INTO claims VALUES", claims)
-    _rows(connection, "INSERT OR REPLACE INTO revocations VALUES", revocations)
-    _rows(connection, "INSERT INTO records VALUES", records)
+    _rows(connection, _REPLACE_REVOCATIONS, revocations)
+    _rows(connection, f"INSERT INTO records ({_RECORD}) VALUES", records)
     return len(claims) + len(revocations)
 
 

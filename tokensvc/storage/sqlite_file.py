@@ -1,7 +1,8 @@
 """The database file: creating it, its schema and versions, connecting to it.
 
 `create_or_open` is for the start. `reopen` is for recovery while serving and never creates anything: an empty database
-in place of a lost one, or another service's, would not know of our claims and revocations. So each has a random id.
+in place of a lost one, or another service's, would not know of our claims and revocations. So each has a random id, and
+keeps those it had before (`storage.loss` says when it gets a new one).
 """
 
 import os
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tokensvc.core.revocation import Revocation
 from tokensvc.errors import ConfigurationError, Unavailable
+from tokensvc.storage.loss import LossRule, first_position
 
-__all__ = ["SCHEMA_VERSION", "Opened", "create_or_open", "reopen"]
+__all__ = ["SCHEMA_VERSION", "Opened", "create_or_open", "renumber_records", "reopen", "revocation_row"]
 
 # "tksv": tells our files from those of other programs, which number their schemas from 1 as well.
 _APPLICATION_ID: Final = 0x746B7376
@@ -33,6 +36,24 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE identity (id TEXT NOT NULL)",
         "INSERT INTO identity VALUES (lower(hex(randomblob(16))))",
     ),
+    (
+        # The latest row is the one that counts.
+        "ALTER TABLE identity ADD COLUMN forgotten_at INTEGER",
+        "ALTER TABLE identity ADD COLUMN lost_at INTEGER",
+        "CREATE TABLE marks (sequence INTEGER PRIMARY KEY, mark TEXT NOT NULL)",
+        "INSERT INTO marks VALUES (1, lower(hex(randomblob(8))))",
+        "ALTER TABLE claims ADD COLUMN note TEXT",
+        # Numbered: what lists records goes on where it was. AUTOINCREMENT: a number is never given twice.
+        "ALTER TABLE records RENAME TO records_unnumbered",
+        """CREATE TABLE records (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+            at INTEGER NOT NULL, outcome TEXT NOT NULL, client_id TEXT NOT NULL, reason TEXT, lineage TEXT,
+            inputs TEXT NOT NULL)""",
+        """INSERT INTO records (id, at, outcome, client_id, reason, lineage, inputs)
+            SELECT id, at, outcome, client_id, reason, lineage, inputs FROM records_unnumbered ORDER BY rowid""",
+        "DROP TABLE records_unnumbered",
+        "CREATE INDEX records_at ON records (at)",
+        "CREATE INDEX records_lineage ON records (lineage) WHERE lineage IS NOT NULL",
+    ),
 )
 """Step n makes schema version n + 1 from version n. Steps are never changed, only added."""
 
@@ -49,15 +70,15 @@ _WAL_RETRIES: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A connection, the random id of the database behind it, and whether it was made just now, with nothing in it."""
+    """A connection, every id that the database behind it has had, and whether it was made just now."""
 
     connection: sqlite3.Connection
-    identity: str
+    identities: frozenset[str]
     is_new: bool
 
 
-def create_or_open(path: Path, *, busy_timeout_s: float) -> Opened:
-    """The database at `path`, made (mode 0600) or migrated when that is due.
+def create_or_open(path: Path, rule: LossRule, *, busy_timeout_s: float) -> Opened:
+    """The database at `path`, made (mode 0600) or migrated when that is due. `rule` says with what a new one begins.
 
     Raises: ConfigurationError for a path or file that can never be used, sqlite3.Error and OSError for one that cannot
     be used now.
@@ -66,9 +87,9 @@ def create_or_open(path: Path, *, busy_timeout_s: float) -> Opened:
     try:
         connection = _connect(path, busy_timeout_s)
         try:
-            is_new = _migrate(connection, path)
+            is_new = _migrate(connection, path, rule)
             _use_wal(connection)
-            identity = _identity(connection)
+            identities = _identities(connection)
         except BaseException:
             connection.close()
             raise
@@ -77,17 +98,20 @@ def create_or_open(path: Path, *, busy_timeout_s: float) -> Opened:
             raise
         problem = f"it is no database, or damaged ({exc.sqlite_errorname})"
         raise _refused(path, problem, _RESTORE) from exc
-    if identity is None:
+    if not identities:
         connection.close()
         raise _refused(path, "it has lost its identity", _RESTORE)
-    return Opened(connection=connection, identity=identity, is_new=is_new)
+    return Opened(connection=connection, identities=identities, is_new=is_new)
 
 
-def reopen(path: Path, identity: str, *, busy_timeout_s: float) -> sqlite3.Connection:
-    """A connection to the database at `path` that was in use before. Raises: Unavailable, sqlite3.Error."""
+def reopen(path: Path, identities: frozenset[str], *, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection to the database at `path`, when it is the one with any of those ids or an older copy of it.
+
+    Raises: Unavailable, sqlite3.Error.
+    """
     connection = _connect(path, busy_timeout_s)
     try:
-        _require_same(connection, identity)
+        _require_same(connection, identities)
     except BaseException:
         connection.close()
         raise
@@ -128,17 +152,17 @@ def _schema(connection: sqlite3.Connection) -> tuple[int, int]:
     return application, version
 
 
-def _identity(connection: sqlite3.Connection) -> str | None:
-    row = connection.execute("SELECT id FROM identity").fetchone()
-    return None if row is None else str(row[0])
+def _identities(connection: sqlite3.Connection) -> frozenset[str]:
+    return frozenset(str(identity) for (identity,) in connection.execute("SELECT id FROM identity"))
 
 
-def _require_same(connection: sqlite3.Connection, identity: str) -> None:
-    if _schema(connection) != (_APPLICATION_ID, SCHEMA_VERSION) or _identity(connection) != identity:
+def _require_same(connection: sqlite3.Connection, identities: frozenset[str]) -> None:
+    is_ours = _schema(connection) == (_APPLICATION_ID, SCHEMA_VERSION)
+    if not is_ours or identities.isdisjoint(_identities(connection)):
         raise Unavailable("the database file was replaced by another")
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> bool:
+def _migrate(connection: sqlite3.Connection, path: Path, rule: LossRule) -> bool:
     """True where there was nothing before."""
     # The write lock first: of two processes that find a new file, one makes the schema and the other finds it made.
     connection.execute("BEGIN IMMEDIATE")
@@ -159,8 +183,33 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> bool:
     if version < SCHEMA_VERSION:
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    if version == 0:
+        # In the same transaction: a new database that does not declare the past dead never exists.
+        _begin_anew(connection, rule)
     connection.execute("COMMIT")
     return version == 0
+
+
+def _begin_anew(connection: sqlite3.Connection, rule: LossRule) -> None:
+    now = rule.clock()
+    rows = [revocation_row(revocation) for revocation in rule.at_making(now)]
+    connection.executemany("INSERT INTO revocations VALUES (?, ?, ?, ?)", rows)
+    connection.execute("UPDATE identity SET forgotten_at = ?", (rule.made_at(now),))
+    renumber_records(connection, now)
+
+
+def revocation_row(revocation: Revocation) -> tuple[str, str, int | None, int | None]:
+    """A revocation as the table keeps it."""
+    return revocation.kind.value, revocation.id, revocation.not_before, revocation.until
+
+
+def renumber_records(connection: sqlite3.Connection, now: int) -> None:
+    """Number the records to come from above any number that this database, or the one it stands for, gave before."""
+    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'records'")
+    connection.execute(
+        "INSERT INTO sqlite_sequence VALUES ('records', max(?, (SELECT coalesce(max(position), 0) FROM records)))",
+        (first_position(now),),
+    )
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
