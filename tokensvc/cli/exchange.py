@@ -307,11 +307,11 @@ def _ask(server: _Server, form: dict[str, str | list[str]], proof: Proof, *, as_
     except Unavailable as exc:
         _fail_unreachable(exc, server.endpoint, as_json=as_json)
     is_refusal = reply.status in _REFUSALS and reply.text("error") is not None
-    if is_refusal or (reply.status == _OK and reply.text("access_token") is not None):
-        return reply
-    said = reply.text("error_description") or "which is no answer of a token endpoint"
-    problem = Unavailable(f"{host_of(server.endpoint)} answers {reply.status}: {said}")
-    _fail_unreachable(problem, server.endpoint, as_json=as_json)
+    if not is_refusal and not (reply.status == _OK and reply.text("access_token") is not None):
+        said = reply.text("error_description") or "which is no answer of a token endpoint"
+        problem = Unavailable(f"{host_of(server.endpoint)} answers {reply.status}: {said}")
+        _fail_unreachable(problem, server.endpoint, as_json=as_json)
+    return reply
 
 
 def _fail_unreachable(exc: Unavailable, url: str, *, as_json: bool) -> NoReturn:
