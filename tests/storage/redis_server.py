@@ -26,6 +26,7 @@ class RedisServer:
         self.folder = folder
         self.options = options
         self.port = _free_port()
+        self.password: str | None = None
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -74,7 +75,7 @@ class RedisServer:
 
     def command(self, *words: str | int | bytes) -> Any:  # noqa: ANN401 - whatever Redis answers
         """What the server answers to an operator."""
-        with redis.Redis(host="127.0.0.1", port=self.port) as client:
+        with redis.Redis(host="127.0.0.1", port=self.port, password=self.password) as client:
             return client.execute_command(*words)
 
     def _end(self, number: Signals) -> None:

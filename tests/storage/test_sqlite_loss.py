@@ -13,7 +13,6 @@ import pytest
 from tests.storage.conformance import (
     IDP,
     ISSUER,
-    LEEWAY,
     NOW,
     RULE,
     HeardEvents,
@@ -25,13 +24,10 @@ from tests.storage.conformance import (
     revocation,
     revoke,
 )
+from tests.storage.losses import DEAD_TO, LOST, STEPS, require_lost, require_whole, take_step
 from tokensvc.core.revocation import RevocationKind
 from tokensvc.errors import Unavailable
-from tokensvc.ports import Committed
 from tokensvc.storage.sqlite import SqliteStore
-
-LOST = NOW + 1000
-DEAD_TO = LOST + LEEWAY
 
 
 class World:
@@ -69,22 +65,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path / "tokensvc.db")
 
 
-async def require_lost(store: SqliteStore) -> None:
-    """The store declares dead whatever it could have forgotten, and nothing else."""
-    assert await commit(store, "r-lost", "lost", unless=chain_from(ISSUER, DEAD_TO)) is Committed.REVOKED
-    for iss in (ISSUER, IDP):
-        assert await store.is_revoked(chain_from(iss, DEAD_TO))
-        assert not await store.is_revoked(chain_from(iss, DEAD_TO + 1))
-    assert await store.claim((claim("old", made=DEAD_TO, until=2 * NOW),), now=LOST) is Committed.REPLAYED
-    assert await store.claim((claim("old", made=DEAD_TO + 1, until=2 * NOW),), now=LOST) is Committed.STORED
-
-
-async def require_whole(store: SqliteStore) -> None:
-    for iss in (ISSUER, IDP):
-        assert not await store.is_revoked(chain_from(iss, NOW))
-
-
-@pytest.mark.parametrize("step", ["commit", "claim", "revoke", "append", "ask", "find", "note", "list", "ping"])
+@pytest.mark.parametrize("step", STEPS)
 async def test_whatever_comes_first_notices_an_older_copy(world: World, step: str) -> None:
     store = await world.opened()
     await commit(store, "r1", "v1")
@@ -93,25 +74,7 @@ async def test_whatever_comes_first_notices_an_older_copy(world: World, step: st
     await world.put_back(older, store)
     assert world.events.heard == [("made", str(world.path))]
 
-    match step:
-        case "commit":
-            assert await commit(store, "r9", "v9", unless=chain_from(ISSUER, NOW)) is Committed.REVOKED
-        case "claim":
-            assert await store.claim((claim("v9", made=NOW),), now=LOST) is Committed.REPLAYED
-        case "revoke":
-            await revoke(store, "r9", revocation("other"))
-        case "append":
-            await store.append(record("r9"))
-        case "ask":
-            assert await store.is_revoked(chain_from(IDP, NOW))
-        case "find":
-            assert await store.find("r2") is None
-        case "note":
-            assert await store.note_of("v1") is None
-        case "list":
-            assert len(await store.list_records(after=None, limit=9)) == 1
-        case _:
-            await store.ping()
+    await take_step(store, step)
 
     assert world.events.heard[1:] == [("lost", str(world.path))]
     await require_lost(store)

@@ -9,7 +9,7 @@ from tokensvc.errors import ConfigurationError, Unavailable
 from tokensvc.ports import Committed, ListedRecord, OneTimeValue, Record
 from tokensvc.storage.ledger import Listing
 from tokensvc.storage.loss import LossRule, StoreEvents, UnreportedEvents
-from tokensvc.storage.redis_link import Link, RedisAddress, unavailable
+from tokensvc.storage.redis_link import Link, RedisAddress, is_forbidden, unavailable
 from tokensvc.storage.redis_server import doubts_about, parse_info, require_usable
 from tokensvc.storage.redis_steps import (
     Step,
@@ -156,14 +156,11 @@ class RedisStore:
         return config
 
     def _explained(self, exc: Exception) -> Exception:
-        match exc:
-            case AuthenticationError():
-                problem, remedy = "the Redis server refuses the password", "Mend the user or password in store.url."
-            case NoPermissionError():
-                problem, remedy = (
-                    "the Redis server does not allow this user what a store needs",
-                    "Give it the ACL that docs/operations.md shows.",
-                )
-            case _:
-                return unavailable(exc)
+        if isinstance(exc, AuthenticationError):
+            problem, remedy = "the Redis server refuses the password", "Mend the user or password in store.url."
+        elif is_forbidden(exc):
+            problem = "the Redis server does not allow this user what a store needs"
+            remedy = "Give it the ACL that docs/operations.md shows."
+        else:
+            return unavailable(exc)
         return ConfigurationError(problem, file=self._place, key="", remedy=remedy)

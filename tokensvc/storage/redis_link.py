@@ -21,13 +21,13 @@ from typing import Any, Final, TypeVar, cast
 from redis.asyncio import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from tokensvc.errors import Unavailable
 from tokensvc.storage.loss import LossRule, Seen
 from tokensvc.storage.redis_steps import Found, Reply, Step, parse_found, render_call
 
-__all__ = ["Link", "RedisAddress", "unavailable"]
+__all__ = ["Link", "RedisAddress", "is_forbidden", "unavailable"]
 
 T = TypeVar("T")
 
@@ -126,6 +126,8 @@ class Link:
 
     async def _fly(self) -> None:
         try:
+            # A turn of the loop for what came in while nothing was asked: that the server has hung up, say.
+            await asyncio.sleep(0)
             while group := self._next_group():
                 await self._serve(group)
         finally:
@@ -187,19 +189,21 @@ class Link:
         return self._connection
 
     def _new_connection(self) -> Connection:
-        make = SSLConnection if self._address.tls else Connection
-        return make(
-            host=self._address.host,
-            port=self._address.port,
-            db=self._address.db,
-            username=self._address.username,
-            password=self._address.password,
-            socket_connect_timeout=self._timeout_s,
-            socket_timeout=self._timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            driver_info=None,  # one command less that an ACL would have to allow
-        )
+        options: dict[str, Any] = {
+            "host": self._address.host,
+            "port": self._address.port,
+            "db": self._address.db,
+            "username": self._address.username,
+            "password": self._address.password,
+            "socket_connect_timeout": self._timeout_s,
+            "socket_timeout": self._timeout_s,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+            "driver_info": None,  # one command less that an ACL would have to allow
+        }
+        if self._address.tls:
+            return SSLConnection(**options, ssl_cert_reqs="required", ssl_check_hostname=True)
+        return Connection(**options)
 
     async def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
@@ -226,8 +230,22 @@ def _fail(job: _Job, error: Unavailable) -> None:
 
 def unavailable(exc: BaseException) -> Unavailable:
     """What a caller is told of `exc`: names of errors only, no value."""
-    code = _CODE.match(str(exc)) if isinstance(exc, ResponseError) else None
-    name = type(exc).__name__ if code is None else code.group()
-    error = Unavailable(f"the Redis server cannot answer ({name})")
+    error = Unavailable(f"the Redis server cannot answer ({_name_of(exc)})")
     error.__cause__ = exc
     return error
+
+
+def is_forbidden(exc: BaseException) -> bool:
+    """True when an ACL of Redis forbids a command or a key, in the script or outside."""
+    if isinstance(exc, NoPermissionError):
+        return True
+    # Within a script it has no code of its own; the second is that of Redis 7.2 and newer.
+    text = str(exc) if isinstance(exc, ResponseError) else ""
+    return text.startswith(("The user executing the script", "ACL failure in script"))
+
+
+def _name_of(exc: BaseException) -> str:
+    if is_forbidden(exc):
+        return "NOPERM"
+    code = _CODE.match(str(exc)) if isinstance(exc, ResponseError) else None
+    return type(exc).__name__ if code is None else code.group()
