@@ -261,7 +261,8 @@ def _read_details(text: str | None) -> str | None:
     from tokensvc.core.jsontext import parse_json
 
     option = "--authorization-details"
-    content = text.encode() if text.lstrip().startswith("[") else read_small(option, text, max_bytes=_MAX_INPUT_BYTES)
+    is_json = text.lstrip().startswith(("[", "{"))
+    content = text.encode() if is_json else read_small(option, text, max_bytes=_MAX_INPUT_BYTES)
     try:
         value = parse_json(content)
     except Malformed as exc:

@@ -41,7 +41,7 @@ def show_granted(reply: Reply, token: str, judgement: Judgement, *, as_json: boo
         console.print(chain_tree(judgement.verified))
     elif judgement.chain is not None and judgement.claims is not None:
         claims = judgement.claims
-        unchecked = "anything: this is what the token says"
+        unchecked = "everything: this is only what the token says"
         leaf = token_label(claims.aud, claims.exp, is_exchange_only=claims.aud == claims.iss, unchecked=unchecked)
         console.print(entries_tree(judgement.chain, leaf))
     if judgement.refusal is not None:
