@@ -1,12 +1,13 @@
 """What the client of a token service works out for itself: where the endpoints are, and whether the answer is good."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from tokensvc.cli.outward import call, host_of, is_loopback, require_secure_url
+from tokensvc.cli.outward import call, host_of, is_loopback, require_secure_url, tls_for
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.errors import KeyRefused, Malformed, TokenRefused, TokensvcError, Unavailable
 
@@ -113,12 +114,12 @@ def _parse_order(body: Mapping[str, JsonValue]) -> "Order | None":
 
 def fetch_keys(issuer: str, jwks_uri: str) -> "KeySource":
     """The key set that `issuer` publishes at `jwks_uri`. Raises: Unavailable."""
-    import httpx2
-
     from tokensvc.verify.jwks_http import https_keys
 
+    # The reason is told in the answer. Without this it would be logged to standard error as well.
+    logging.getLogger("tokensvc.verify").addHandler(logging.NullHandler())
     try:
-        keys = https_keys({issuer: jwks_uri}, reach=_reach(issuer, jwks_uri), tls=httpx2.create_ssl_context())
+        keys = https_keys({issuer: jwks_uri}, reach=_reach(issuer, jwks_uri), tls=tls_for(jwks_uri))
     except ValueError as exc:
         raise Unavailable(str(exc)) from exc
     keys.refresh_sync()

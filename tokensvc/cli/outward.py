@@ -5,6 +5,7 @@ passwords and cookies that lie about in the environment are passed over; SSL_CER
 """
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -18,7 +19,7 @@ from tokensvc.errors import Malformed, Unavailable, printable
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Reply", "call", "host_of", "require_secure_url"]
+__all__ = ["Reply", "call", "host_of", "is_loopback", "require_secure_url", "tls_for"]
 
 # The whole call, connecting included. Somebody waits for it.
 _TIMEOUT_S: Final = 15.0
@@ -60,6 +61,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def tls_for(url: str) -> ssl.SSLContext:
+    """By what the certificate of `url` is checked: the system's authorities, or those that SSL_CERT_FILE names."""
+    import httpx2
+
+    # To read them takes a moment. Where there is no TLS there are none.
+    return httpx2.create_ssl_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def host_of(url: str) -> str:
     """Scheme, host and port, for a message."""
     parts = urlsplit(url)
@@ -86,7 +95,7 @@ async def _call(url: str, form: Mapping[str, str | list[str]] | None, headers: M
     import httpx2
 
     client = httpx2.AsyncClient(
-        verify=httpx2.create_ssl_context(),
+        verify=tls_for(url),
         trust_env=False,
         follow_redirects=False,
         timeout=_TIMEOUT_S,

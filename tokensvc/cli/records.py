@@ -124,16 +124,16 @@ def _export(
     async def use(store: "Store") -> None:
         position = after
         while True:
-            page = await store.list_records(after=position, limit=_PAGE)
+            try:
+                page = await store.list_records(after=position, limit=_PAGE)
+            except ValueError as exc:
+                raise typer.BadParameter(f"--after: {exc}") from exc
             _print(page, as_json=True)
             if len(page) < _PAGE:
                 return
             position = page[-1].position
 
-    try:
-        use_store(settings, config, use, as_json=as_json)
-    except ValueError as exc:
-        raise typer.BadParameter(f"--after: {exc}") from exc
+    use_store(settings, config, use, as_json=as_json)
 
 
 def _show(record_id: _Id, *, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
@@ -148,7 +148,7 @@ def _show(record_id: _Id, *, config: ConfigOption = DEFAULT_CONFIG, as_json: Jso
     if record is None:
         remedy = "Copy the whole id, from an answer's `record` or from tokensvc records tail."
         problem = ConfigurationError(
-            "the store has no record of that id", file=settings.store.url, key="", remedy=remedy
+            "the store has no record of that id", file=settings.store.shown, key="", remedy=remedy
         )
         fail([problem], as_json=as_json, code=ExitCode.REFUSED)
     from tokensvc.cli.record_view import chain_of, render_record, show_record
