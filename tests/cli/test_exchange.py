@@ -96,7 +96,9 @@ def test_every_wish_reaches_the_service(service: Service) -> None:
     several = ["--resource", API, "--resource", "https://mail.example", "--scope", "crm.read", "--scope", "mail.send"]
     given = answer(exchange(service, *several, "--json", token=service.user_token()))
     assert given["chain"][1]["scope"] == "crm.read mail.send"
-    refused = answer(exchange(service, *options, "--authorization-details", details, "--json", token=service.user_token()))
+    refused = answer(
+        exchange(service, *options, "--authorization-details", details, "--json", token=service.user_token())
+    )
     assert (refused["error"], refused["reason"]) == ("invalid_authorization_details", "root_exceeded")
 
 
@@ -125,7 +127,9 @@ def test_by_token_endpoint_alone_nothing_is_verified_and_that_is_said(service: S
     assert result.stderr.startswith("not verified here: without --issuer")
     assert "researcher  (hop 2, current actor)" in result.stderr
     assert "not checked  everything" in result.stderr
-    assert answer(run("exchange", *place, *who, "--for", "researcher", "--json", stdin=planner_token))["verified"] is None
+    assert (
+        answer(run("exchange", *place, *who, "--for", "researcher", "--json", stdin=planner_token))["verified"] is None
+    )
 
 
 def test_no_verify_is_taken_at_its_word(service: Service, planner_token: str) -> None:

@@ -75,7 +75,10 @@ def test_show_draws_the_chain_and_sets_what_was_asked_beside_what_was_granted(se
     (found,) = lines(tail(service, "-n", "1", "--json"))
     result = run("records", "show", "--config", service.config, "--", found["id"])
     assert result.exit_code == 0
-    assert "outcome         granted\nclient          planner\nuser            alice\nshape           delegate\n" in result.stdout
+    assert (
+        "outcome         granted\nclient          planner\nuser            alice\nshape           delegate\n"
+        in result.stdout
+    )
     assert f"configuration   {found['inputs']['configuration']}" in result.stdout
     assert "│ scope     │ crm.read " in result.stdout
     assert "the chain as it was granted\nalice  (user" in result.stdout
@@ -110,9 +113,7 @@ def test_an_unknown_id_is_exit_code_1(service: Service, token: str) -> None:
     assert run("records", "show", "--config", service.config, "--", refuse(service, token)).exit_code == 0
 
 
-def test_export_goes_on_where_the_last_one_ended(
-    service: Service, token: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_export_goes_on_where_the_last_one_ended(service: Service, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "_PAGE", 2)
     everything = lines(run("records", "export", "--config", service.config).stdout)
     ids = [refuse(service, token) for _ in range(3)]
@@ -186,9 +187,10 @@ def test_no_database_is_made_where_there_is_none(tmp_path: Path) -> None:
 
 def test_a_database_of_an_older_version_is_left_to_the_service(service: Service, tmp_path: Path) -> None:
     config = configure(tmp_path, ISSUER)
-    with closing(sqlite3.connect(service.folder / "tokensvc.db")) as ours, closing(
-        sqlite3.connect(tmp_path / "tokensvc.db")
-    ) as copy:
+    with (
+        closing(sqlite3.connect(service.folder / "tokensvc.db")) as ours,
+        closing(sqlite3.connect(tmp_path / "tokensvc.db")) as copy,
+    ):
         ours.backup(copy)
     assert run("records", "tail", "--config", config).exit_code == 0
     with closing(sqlite3.connect(tmp_path / "tokensvc.db")) as copy:
@@ -208,9 +210,10 @@ def test_of_a_memory_store_it_says_that_only_the_server_has_it(tmp_path: Path) -
 
 def test_a_store_that_is_locked_is_exit_code_4(tmp_path: Path, service: Service) -> None:
     config = configure(tmp_path, ISSUER)
-    with closing(sqlite3.connect(service.folder / "tokensvc.db")) as ours, closing(
-        sqlite3.connect(tmp_path / "tokensvc.db")
-    ) as copy:
+    with (
+        closing(sqlite3.connect(service.folder / "tokensvc.db")) as ours,
+        closing(sqlite3.connect(tmp_path / "tokensvc.db")) as copy,
+    ):
         ours.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
         copy.execute("BEGIN EXCLUSIVE")

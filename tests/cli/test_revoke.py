@@ -33,9 +33,7 @@ def revoke(service: Service, kind: str, name: str) -> dict[str, Any]:
 
 
 def latest(service: Service) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(
-        run("records", "tail", "-n", "1", "--json", "--config", service.config).stdout
-    )
+    record: dict[str, Any] = json.loads(run("records", "tail", "-n", "1", "--json", "--config", service.config).stdout)
     return record
 
 
@@ -72,9 +70,10 @@ def test_it_is_recorded_for_the_operator_who_ran_it(service: Service) -> None:
     assert record["inputs"]["revoked"] == {"kind": "key", "id": thumbprint("lost"), "not_before": None}
     shown = run("records", "show", "--config", service.config, "--", revoked["record"]).stdout
     assert f"revoked         key {thumbprint('lost')}" in shown
-    assert f"  key {thumbprint('lost')}  -  {revoked['record']}" in run(
-        "records", "tail", "-n", "1", "--config", service.config
-    ).stdout
+    assert (
+        f"  key {thumbprint('lost')}  -  {revoked['record']}"
+        in run("records", "tail", "-n", "1", "--config", service.config).stdout
+    )
 
 
 def test_it_says_what_dies_and_from_when_on_new_ones_live(tmp_path: Path) -> None:
@@ -139,7 +138,9 @@ def test_a_user_of_nobody_is_warned_of(tmp_path: Path) -> None:
         pass
     config = service.config
     text = config.read_text()
-    config.write_text(text.replace('"iss" = "https://idp.example"', '"iss" = "https://idp.example", "subject_prefix" = "idp:"'))
+    config.write_text(
+        text.replace('"iss" = "https://idp.example"', '"iss" = "https://idp.example", "subject_prefix" = "idp:"')
+    )
     assert config.read_text() != text
     assert "no identity provider" in revoke(service, "user", "alice")["warning"]
     assert revoke(service, "user", "idp:alice")["warning"] is None
@@ -150,7 +151,12 @@ def test_a_user_of_nobody_is_warned_of(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name", "good"),
-    [("entry", "short", NOTHING), ("key", NOTHING, thumbprint("k")), ("user", "a\x1b[31m", "nobody"), ("user", "", "b")],
+    [
+        ("entry", "short", NOTHING),
+        ("key", NOTHING, thumbprint("k")),
+        ("user", "a\x1b[31m", "nobody"),
+        ("user", "", "b"),
+    ],
 )
 def test_what_is_no_id_of_its_kind_is_exit_code_1(service: Service, kind: str, name: str, good: str) -> None:
     result = run("revoke", "--yes", "--config", service.config, "--", kind, name)

@@ -108,7 +108,15 @@ async def _open_and_serve(
         await store.close()
         return
     announce()
+    # uvicorn listens for signals from the first step of `serve` on, and knows nothing of one that came before.
+    asyncio.get_running_loop().call_soon(_pass_on, stop, server)
     await server.serve(sockets=[listener])
+    # uvicorn leaves the application as it is when it is stopped while it starts.
+    await store.close()
+
+
+def _pass_on(stop: _Stop, server: "uvicorn.Server") -> None:
+    server.should_exit = server.should_exit or stop.wanted
 
 
 @contextmanager
