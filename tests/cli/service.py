@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx2
 from typer.testing import CliRunner, Result
 
-from tests.settings_file import API, sha256, valid_values, write_settings
+from tests.settings_file import API, valid_values, write_settings
 from tests.simulator import ec_key, rsa_key, seal
 from tokensvc.cli import make_app
 from tokensvc.core.keyset import Algorithm, KeySet, render_jwks
@@ -88,23 +88,17 @@ class Service:
 def configure(folder: Path, issuer: str, **changes: object) -> Path:
     """A configuration with two agents that hold secrets and one that holds a key, and everything that it names."""
     values = valid_values()
-    idp, planner, researcher, crm = (
-        values["identity_provider"][0],
-        *values["agent"],
-        values["resource"][0],
-    )
-    idp |= {"ceiling": {"resources": [API, MAIL]}, "typ": ["at+jwt"], "algorithms": ["RS256"]}
-    planner |= {
-        "scopes": _SCOPES,
-        "resources": [API, MAIL],
-        "default_resource": API,
-        "may_delegate_to": ["researcher", "signer"],
+    values["identity_provider"][0] |= {
+        "ceiling": {"resources": [API, MAIL]},
+        "typ": ["at+jwt"],
+        "algorithms": ["RS256"],
     }
-    researcher |= {"default_resource": API}
-    crm |= {"scopes": _SCOPES[:3]}
+    planner = {"scopes": _SCOPES, "resources": [API, MAIL], "default_resource": API}
+    values["agent"][0] |= {**planner, "may_delegate_to": ["researcher", "signer"]}
+    values["agent"][1] |= {"default_resource": API}
     signer = {"id": "signer", "auth": "private_key_jwt", "jwks_file": "signer.jwks.json"}
-    signer |= {"scopes": _SCOPES[:2], "resources": [API], "default_resource": API}
-    values["agent"].append(signer)
+    values["agent"].append({**signer, "scopes": _SCOPES[:2], "resources": [API], "default_resource": API})
+    values["resource"][0] |= {"scopes": _SCOPES[:3]}
     generate_key(folder / "keys", Algorithm.ES256, now=1)
     written = write_settings(folder, {**values, "issuer": issuer, "store": {"url": "sqlite:///tokensvc.db"}, **changes})
     for name, key in (("idp", rsa_key("idp")), ("signer", ec_key("signer"))):
@@ -132,11 +126,16 @@ def running(folder: Path, *, path: str = "") -> Iterator[Service]:
 
 
 @contextmanager
-def spawn(*words: str, **streams: Any) -> Iterator[subprocess.Popen[str]]:
+def spawn(*words: str) -> Iterator[subprocess.Popen[str]]:
     """The command as a real process; killed at the end if it is still there."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TOKENSVC_")}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
-    with subprocess.Popen([COMMAND, *words], env={**environ, "NO_COLOR": "1"}, text=True, **pipes) as process:
+    with subprocess.Popen(
+        [COMMAND, *words],
+        env={**environ, "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         try:
             yield process
         finally:

@@ -1,5 +1,6 @@
 """`tokensvc records`: what was decided, read beside the running service, and nothing made where there is nothing."""
 
+import asyncio
 import json
 import signal
 import sqlite3
@@ -17,7 +18,10 @@ from tests.settings_file import API
 from tests.storage.redis_server import DURABLE, RedisServer
 from tokensvc.cli import records
 from tokensvc.cli.record_view import summarize
-from tokensvc.ports import Outcome, Record
+from tokensvc.errors import Unavailable
+from tokensvc.ports import ListedRecord, Outcome, Record
+from tokensvc.storage.loss import LossRule
+from tokensvc.storage.memory import MemoryStore
 
 ISSUER: Final = "http://127.0.0.1:8700"
 
@@ -167,6 +171,41 @@ def test_follow_with_n_0_begins_with_the_next_one(service: Service, token: str) 
         process.communicate(timeout=TIMEOUT_S)
     assert before not in followed
     assert followed == ids[ids.index(followed[0]) :]
+
+
+def test_follow_waits_for_a_store_that_cannot_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Away(MemoryStore):
+        """Cannot answer twice, then can, then the test is over."""
+
+        calls = 0
+
+        async def list_records(
+            self, *, after: str | None, limit: int, newest: bool = False
+        ) -> tuple[ListedRecord, ...]:
+            self.calls += 1
+            if self.calls <= 2:
+                raise Unavailable("the database cannot answer (SQLITE_BUSY)")
+            if self.calls > 3:
+                raise KeyboardInterrupt
+            return await super().list_records(after=after, limit=limit, newest=newest)
+
+    async def follow() -> None:
+        store = Away(LossRule(issuer=ISSUER, upstream=(), leeway_s=30, clock=lambda: 1))
+        await store.open()
+        record = Record(
+            id="A" * 22, at=1, outcome=Outcome.REVOKED, client_id="ops", reason=None, lineage=None, inputs={}
+        )
+        await store.append(record)
+        await records._print_to_come(store, None, as_json=True)  # noqa: SLF001 - the loop that only Ctrl-C ends
+
+    monkeypatch.setattr(records, "_LOOK_EVERY_S", 0)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(follow())
+    said = capsys.readouterr()
+    assert json.loads(said.out)["id"] == "A" * 22
+    assert said.err == "the database cannot answer (SQLITE_BUSY); trying again\n"
 
 
 # Stores that cannot be read.

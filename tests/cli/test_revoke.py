@@ -1,5 +1,6 @@
 """`tokensvc revoke`: every kind, on the store itself, seen by the running service at once, and recorded."""
 
+import asyncio
 import json
 import os
 import pty
@@ -14,6 +15,9 @@ from tests.cli.service import COMMAND, IDP, TIMEOUT_S, Service, configure, run, 
 from tests.simulator import thumbprint
 from tokensvc.cli.revoke import operator_name
 from tokensvc.core.revocation import RevocationKind
+from tokensvc.settings import load_settings
+from tokensvc.storage.loss import UnreportedEvents
+from tokensvc.wiring import open_store
 
 ISSUER: Final = "http://127.0.0.1:8700"
 NOTHING: Final = "A" * 22
@@ -41,6 +45,19 @@ def reason(service: Service, token: str) -> str | None:
     answer = service.exchange("planner", token, scope="crm.read", requested_actor="researcher")
     found: str | None = answer.get("reason")
     return found
+
+
+def stopped(folder: Path) -> Service:
+    """A service that has run before, and does not now."""
+    settings = load_settings(configure(folder, ISSUER), {})
+
+    async def make() -> None:
+        store = open_store(settings, UnreportedEvents())
+        await store.open()
+        await store.close()
+
+    asyncio.run(make())
+    return Service(issuer=ISSUER, folder=folder)
 
 
 def test_an_entry_and_all_below_it_is_dead_for_good_at_once(service: Service) -> None:
@@ -98,8 +115,7 @@ def latest_after_refusal(service: Service) -> dict[str, Any]:
 
 
 def test_every_kind_is_there_while_the_service_is_down(tmp_path: Path) -> None:
-    with running(tmp_path) as service:
-        pass
+    service = stopped(tmp_path)
     names = {
         "entry": NOTHING, "key": thumbprint("k"), "user": "alice", "actor": "planner", "issuer": IDP,
     }  # fmt: skip
@@ -110,32 +126,23 @@ def test_every_kind_is_there_while_the_service_is_down(tmp_path: Path) -> None:
     assert len(run("records", "tail", "--config", service.config).stdout.splitlines()) == 5
 
 
-@pytest.mark.parametrize(
-    ("kind", "unknown", "known"),
-    [("actor", "reseacher", "researcher"), ("issuer", f"{IDP}/", IDP)],
-)
-def test_a_name_that_is_not_registered_is_warned_of_and_revoked(
-    service: Service, kind: str, unknown: str, known: str
-) -> None:
+@pytest.mark.parametrize(("kind", "unknown"), [("actor", "reseacher"), ("issuer", f"{IDP}/")])
+def test_a_name_that_is_not_registered_is_warned_of_and_revoked(service: Service, kind: str, unknown: str) -> None:
     result = run("revoke", kind, unknown, "--yes", "--config", service.config)
     assert result.exit_code == 0
     assert result.stderr.startswith("warning: ")
     assert f"revoked            {kind} {unknown}" in result.stdout
     assert revoke(service, kind, unknown)["warning"] is not None
-    # Last: it ends what the other tests of this service would go on with.
-    del known
 
 
 def test_a_registered_name_is_not_warned_of(tmp_path: Path) -> None:
-    with running(tmp_path) as service:
-        pass
+    service = stopped(tmp_path)
     for kind, name in (("actor", "planner"), ("issuer", IDP), ("issuer", service.issuer), ("user", "alice")):
         assert revoke(service, kind, name)["warning"] is None
 
 
 def test_a_user_of_nobody_is_warned_of(tmp_path: Path) -> None:
-    with running(tmp_path) as service:
-        pass
+    service = stopped(tmp_path)
     config = service.config
     text = config.read_text()
     config.write_text(
@@ -183,7 +190,7 @@ def test_where_nobody_can_be_asked_yes_is_needed(service: Service) -> None:
     assert run("revoke", "entry", NOTHING, "--config", service.config, "--yes").exit_code == 0
 
 
-@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("\n", 1)])
 def test_on_a_terminal_it_asks_first(service: Service, typed: str, code: int) -> None:
     before = latest(service)
     ours, theirs = pty.openpty()
