@@ -31,7 +31,7 @@ from tokensvc.settings.redis_url import RedisUrl
 from tokensvc.settings.reload import examine_change
 from tokensvc.settings.start import load_store_password, require_own_keys
 from tokensvc.signing.local import LocalSigner
-from tokensvc.storage.loss import LossRule
+from tokensvc.storage.loss import LossRule, StoreEvents
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.redis import RedisAddress, RedisStore
 from tokensvc.storage.sqlite import SqliteStore
@@ -165,8 +165,10 @@ class Service:
         )
 
 
-def open_store(settings: Settings, telemetry: Telemetry, *, clock: Clock = system_clock) -> Store:
+def open_store(settings: Settings, events: StoreEvents, *, clock: Clock = system_clock, may_make: bool = True) -> Store:
     """The store that `store.url` names. It answers once it is opened (`Store.open`), which the application does.
+
+    Without `may_make`, opening it refuses to make one where there is none.
 
     Raises: ConfigurationError when the file with its password cannot be read.
     """
@@ -177,9 +179,10 @@ def open_store(settings: Settings, telemetry: Telemetry, *, clock: Clock = syste
         clock=clock,
     )
     if (path := settings.store.sqlite_path) is not None:
-        return SqliteStore(path, rule, events=telemetry)
+        return SqliteStore(path, rule, events=events, may_make=may_make)
     if (url := settings.store.redis_url) is not None:
-        return RedisStore(_address_of(url, settings.store.password_file), rule, events=telemetry)
+        address = _address_of(url, settings.store.password_file)
+        return RedisStore(address, rule, events=events, may_make=may_make)
     return MemoryStore(rule)
 
 
