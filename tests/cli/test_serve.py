@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from tests.settings_file import valid_values, write_settings
 from tokensvc import wiring
 from tokensvc.cli import make_app
+from tokensvc.cli import serving as serving_module
 from tokensvc.core.keyset import Algorithm
 from tokensvc.server.listen import TAKEN_OVER
 from tokensvc.settings import Settings
@@ -212,7 +213,7 @@ def test_a_signal_during_the_start_ends_it_before_it_serves(tmp_path: Path, monk
     def open_slowly(_settings: Settings, _telemetry: Telemetry) -> Slow:
         return store
 
-    monkeypatch.setattr(wiring, "open_store", open_slowly)
+    monkeypatch.setattr(serving_module, "open_store", open_slowly)
     before = signal.getsignal(signal.SIGTERM)
 
     result = run("--config", configured(tmp_path), "--port", "0")
