@@ -38,3 +38,5 @@ def test_an_agent_starts_delegates_and_the_other_one_picks_up(tmp_path: Path) ->
         token.require(scope="crm.read crm.comment")
         with pytest.raises(RuntimeError, match="not_narrower"):
             names["planner"].delegate(names["token"], to="researcher", scope="crm.delete", resource=world.addresses.crm)
+        for agent in ("planner", "researcher"):
+            names[agent].http.close()
