@@ -48,13 +48,15 @@ node-packages: ## Install the npm packages of the tests (needs Node.js 18 or new
 
 docs: install ## Write the parts of the documentation that come from the code
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/generate_configuration.py
 
-check: install ## Format, lint, spelling, types, layers
+check: install ## Format, lint, spelling, types, layers, the Dockerfile
 	@echo "check: format"   && $(BIN)/ruff format --check --quiet .
 	@echo "check: lint"     && $(BIN)/ruff check --quiet .
 	@echo "check: spelling" && $(BIN)/codespell
 	@echo "check: types"    && $(BIN)/mypy
 	@echo "check: layers"   && $(BIN)/lint-imports --no-logo
+	@echo "check: Dockerfile" && $(BIN)/hadolint Dockerfile
 
 test: install test-optimized ## Run the tests
 ifeq ($(strip $(COVERAGE)),)

@@ -8,12 +8,12 @@ Run: .venv/bin/python -m bench.verify_again [--json] [--quick]
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib import import_module
 from itertools import cycle, islice
 from typing import Final
 
 from bench._measure import Goal, Plan, Row, Side, detail, interleave, progress, ratio, run_script
 from bench._tokens import RawSignature, Terms, issued, least_scopes, own_signature
+from tokensvc.verify import CachedVerifier
 
 GROUP: Final = "verify again"
 NAME: Final = "verify again, issuer evidence, depth 5"
@@ -24,14 +24,7 @@ _TOKENS: Final = 100
 
 def measure(plan: Plan) -> Iterator[Row]:
     """One row."""
-    try:
-        # By name, as a verifier of this version may remember nothing.
-        cached = import_module("tokensvc.verify.cached")
-    except ModuleNotFoundError:
-        note = "the verifier keeps no tokens yet"
-        yield Row(group=GROUP, name=NAME, figure=None, unit="x raw", goal=GOAL, note=note)
-        return
-    yield row(plan, replace(Terms.issuer(), verify_token=cached.CachedVerifier().verify_token).verify)
+    yield row(plan, replace(Terms.issuer(), verify_token=CachedVerifier().verify_token).verify)
 
 
 def row(plan: Plan, verify: Callable[[str], object]) -> Row:

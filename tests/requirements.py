@@ -311,6 +311,39 @@ REQUIREMENTS: Final = (
         ),
     ),
     Requirement(
+        id="RFC9068-OWN-SUBJECT",
+        section="RFC 9068 s2.2",
+        text="In a token that a client got for itself, sub is an identifier of the client: there is no user.",
+        tests=("tests/exchange/test_user_claims.py::test_a_token_that_a_client_got_for_itself_has_no_user",),
+    ),
+    Requirement(
+        id="JWT-BCP-EXCLUSIVE",
+        section="RFC 8725 s3.12",
+        text="Kinds of JWTs of one issuer have validation rules that exclude each other.",
+        tests=(
+            "tests/exchange/test_user_token_kinds.py::test_each_kind_starts_as_what_it_is_and_never_as_the_other",
+            "tests/oracles/test_oidc_provider.py::test_neither_kind_of_token_passes_for_the_other",
+        ),
+    ),
+    Requirement(
+        id="OIDC-ID-TOKEN-AUD",
+        section="OpenID Connect Core s3.1.3.7",
+        text="aud of an ID token holds the client's id and nothing untrusted; azp, when present, is the client's id.",
+        tests=("tests/exchange/test_user_token_kinds.py::test_an_id_token_starts_only_for_the_client_it_was_made_for",),
+    ),
+    Requirement(
+        id="OIDC-DISCOVERY-ISSUER",
+        section="OpenID Connect Discovery s4.3",
+        text="The issuer in the metadata is exactly the issuer that it was asked of, and that of the tokens.",
+        tests=("tests/verify/test_jwks_discovery.py::test_metadata_of_another_issuer_gives_no_keys",),
+    ),
+    Requirement(
+        id="OIDC-DISCOVERY-PATH",
+        section="OpenID Connect Discovery s4",
+        text="The metadata is at the issuer, without a slash at its end, and /.well-known/openid-configuration.",
+        tests=("tests/verify/test_jwks_discovery.py::test_the_metadata_stands_below_the_issuer",),
+    ),
+    Requirement(
         id="SCOPE-SYNTAX",
         section="RFC 6749 s3.3",
         text="scope-tokens of printable ASCII without quotation mark and backslash, single spaces between.",

@@ -112,9 +112,10 @@ def test_a_password_file_is_for_a_redis_url_without_a_password(tmp_path: Path) -
 
 def test_a_password_file_counts_from_the_folder_of_the_file(tmp_path: Path) -> None:
     values = change(change(valid_values(), URL, "redis://h"), ("store", "password_file"), "redis.password")
-    settings = examine(tmp_path, values)
-    assert isinstance(settings, Settings)
-    assert settings.store.password_file == tmp_path / "redis.password"
+    for environ, name in (({}, "redis.password"), ({"TOKENSVC_STORE__PASSWORD_FILE": "other"}, "other")):
+        settings = examine(tmp_path, values, **environ)
+        assert isinstance(settings, Settings)
+        assert settings.store.password_file == tmp_path / name
 
 
 @pytest.mark.parametrize(

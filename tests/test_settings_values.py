@@ -62,7 +62,7 @@ REFUSED = [
     ((*IDP, "iss"), "", "https://idp.example/", "is not 1 to 256 visible ASCII characters"),
     ((*IDP, "audience"), [], ["a"], "has too few entries"),
     ((*IDP, "audience"), "tokensvc", ["tokensvc"], "is not a list"),
-    ((*IDP, "audience"), ABSENT, ["tokensvc"], "is missing"),
+    ((*IDP, "audience"), ABSENT, ["tokensvc"], "is missing, and no ID token is accepted either"),
     ((*IDP, "typ"), [], ["JWT"], "has too few entries"),
     ((*IDP, "algorithms"), [], ["RS256", "ES256", "Ed25519"], "has too few entries"),
     ((*IDP, "subject_prefix"), "ü:", "corp:", "is not 1 to 256 visible ASCII characters"),
@@ -74,7 +74,7 @@ REFUSED = [
     (("identity_provider",), [], valid_values()["identity_provider"], "has too few entries"),
     (
         ("identity_provider",),
-        valid_values()["identity_provider"] * 2,
+        [{**valid_values()["identity_provider"][0], "iss": f"https://idp-{n}.example"} for n in range(101)],
         valid_values()["identity_provider"],
         "has too many entries",
     ),

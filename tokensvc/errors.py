@@ -218,10 +218,10 @@ class Reason(StrEnum):
     Then: get a new user's token, meant for this service and for this client; ask the operator for the record.
     """
     ACTOR_TOKEN_INVALID = "actor_token_invalid"
-    """The actor token is not the client's own word for this request, by its registered key. Why is in the record only.
+    """The `actor_token` is not the client's own word for this request. What is wrong with it is in the record alone.
 
     Where: exchange 7: invalid_request
-    Then: sign a new one with the client's own key, for this service and for five minutes at most, or leave it out.
+    Then: sign a new one with the client's key, for each request; or leave it out, as the client authenticates anyway.
     """
     ACTOR_REQUIRED = "actor_required"
     """The request does not say which agent the token is for.

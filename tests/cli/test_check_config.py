@@ -5,7 +5,9 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
+from tests.jwks_server import JwksServer, answers, publishes, serving
 from tests.settings_file import change, valid_values, write_settings
+from tests.simulator import rsa_key
 from tokensvc.cli import make_app
 from tokensvc.core.keyset import Algorithm, KeySet, render_jwks
 from tokensvc.signing.keyfiles import generate_key, list_keys
@@ -126,3 +128,47 @@ def test_all_problems_that_only_the_start_would_meet_are_shown_together(tmp_path
     path = write_settings(tmp_path, {**valid_values(), "issuer": "http://127.0.0.1:8700", "server": host})
     answer = json.loads(run("--config", path, "--json").stdout)
     assert [problem["file"] for problem in answer["problems"]] == [str(path), str(tmp_path / "keys")]
+
+
+def fetching(folder: Path, server: JwksServer, **members: object) -> Path:
+    """A configuration whose identity provider publishes its keys at `server`."""
+    values = valid_values()
+    provider = values["identity_provider"][0]
+    del provider["jwks_file"]
+    provider |= {"jwks_url": server.url, "private_networks": ["127.0.0.0/8"], "subject_prefix": "corp:", **members}
+    return configured(folder, **values)
+
+
+def test_keys_are_fetched_only_when_asked_for(tmp_path: Path) -> None:
+    with serving(answers(b"", status="500 Down")) as server:
+        path = fetching(tmp_path, server)
+        assert run("--config", path).exit_code == 0
+        assert server.requests == []
+        refused = run("--config", path, "--fetch")
+        assert refused.exit_code == 4
+        assert refused.stderr.splitlines() == [
+            f"{path}: identity_provider[0].jwks_url",
+            "  the key set of https://idp.example was not fetched: the answer has the status 500",
+            f"  See what {server.url} answers to this machine, or name a jwks_file.",
+        ]
+        server.behave = publishes(rsa_key("idp"))
+        assert run("--config", path, "--fetch").exit_code == 0
+
+
+def test_metadata_of_another_issuer_is_told(tmp_path: Path) -> None:
+    with serving(answers(b'{"issuer": "https://idp.example"}')) as server:
+        path = fetching(tmp_path, server, discovery=True, iss=server.url.removesuffix("/jwks"))
+        text = path.read_text().replace(f', "jwks_url" = "{server.url}"', "")
+        path.write_text(text)
+        problem = json.loads(run("--config", path, "--fetch", "--json").stdout)["problems"][0]
+        assert problem["key"] == "identity_provider[0].discovery"
+        assert problem["problem"].endswith("the metadata is that of another issuer")
+
+
+def test_a_provider_that_is_disabled_is_named_and_not_fetched_from(tmp_path: Path) -> None:
+    with serving(publishes(rsa_key("idp"))) as server:
+        path = fetching(tmp_path, server, enabled=False)
+        answer = json.loads(run("--config", path, "--fetch", "--json").stdout)
+        assert answer["identity_providers"] == []
+        assert answer["disabled_identity_providers"] == ["https://idp.example"]
+        assert server.requests == []

@@ -20,7 +20,9 @@ from typer.testing import CliRunner, Result
 from tests.settings_file import valid_values, write_settings
 from tokensvc import wiring
 from tokensvc.cli import make_app
+from tokensvc.cli import serving as serving_module
 from tokensvc.core.keyset import Algorithm
+from tokensvc.server.listen import TAKEN_OVER
 from tokensvc.settings import Settings
 from tokensvc.signing.keyfiles import generate_key
 from tokensvc.storage.memory import MemoryStore
@@ -33,7 +35,7 @@ LOCAL = {"issuer": "http://127.0.0.1:8700", "store": {"url": "memory:"}}
 
 @pytest.fixture(autouse=True)
 def _loggers_given_back() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("uvicorn", "asyncio")]
+    loggers = [logging.getLogger(name) for name in TAKEN_OVER]
     before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
     yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
@@ -220,7 +222,7 @@ def test_a_signal_during_the_start_ends_it_before_it_serves(tmp_path: Path, monk
     def open_slowly(_settings: Settings, _telemetry: Telemetry) -> Slow:
         return store
 
-    monkeypatch.setattr(wiring, "open_store", open_slowly)
+    monkeypatch.setattr(serving_module, "open_store", open_slowly)
     before = signal.getsignal(signal.SIGTERM)
 
     result = run("--config", configured(tmp_path), "--port", "0")

@@ -133,3 +133,24 @@ def test_two_accepted_numbers_compare_as_their_texts_do(first: str, second: str)
 def test_exactly_the_integers_that_doubles_can_tell_apart_are_read(value: int) -> None:
     assert read(str(value)) == (value if abs(value) <= LARGEST else None)
     assert read(f"{value}.0") == (value if abs(value) <= LARGEST else None)
+
+
+@given(st.integers(-(10**17), 10**17), st.sampled_from(["", "9" * 16, "1.5e3", "0" * 40]))
+def test_an_integer_is_judged_alike_whatever_digits_stand_beside_it(number: int, digits: str) -> None:
+    text = f'{{"a":"{digits}","b":[{number}]}}'.encode()
+
+    if abs(number) <= LARGEST:
+        assert parse_json(text) == {"a": digits, "b": [number]}
+    else:
+        with pytest.raises(Malformed):
+            parse_json(text)
+
+
+@pytest.mark.parametrize("digits", [15, 16])
+def test_the_longest_integers_are_integers_and_are_read_with_white_space_around(digits: int) -> None:
+    number = int("8" * digits)
+
+    assert parse_json(f" \t\r\n{number}\n".encode()) == number
+    assert type(parse_json(f"-{number}".encode())) is int
+    with pytest.raises(Malformed):
+        parse_json(f"{number}\v".encode())

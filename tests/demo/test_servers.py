@@ -18,6 +18,7 @@ from tokensvc.demo import world as world_module
 from tokensvc.demo.servers import Servers
 from tokensvc.demo.world import open_world
 from tokensvc.errors import Unavailable
+from tokensvc.server.listen import TAKEN_OVER
 from tokensvc.telemetry import Telemetry
 from tokensvc.wiring import bind
 
@@ -25,7 +26,7 @@ from tokensvc.wiring import bind
 @pytest.fixture
 def telemetry() -> Iterator[Telemetry]:
     """Where uvicorn's log goes in this test, and only in it."""
-    loggers = [logging.getLogger(name) for name in ("uvicorn", "asyncio")]
+    loggers = [logging.getLogger(name) for name in TAKEN_OVER]
     before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
     yield Telemetry(StringIO())
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):

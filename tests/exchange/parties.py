@@ -10,6 +10,7 @@ from tokensvc.core.authority import Order
 from tokensvc.core.details import NO_DETAILS
 from tokensvc.core.keyset import KeySet
 from tokensvc.exchange.parties import Agent, AuthMethod, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.upstream_keys import UpstreamKeys
 
 ISSUER: Final = "https://tokens.example"
 IDP: Final = "https://idp.example"
@@ -60,14 +61,27 @@ def resource(uri: str, client_id: str, name: str, scopes: str) -> Resource:
     )
 
 
-def identity_provider(**members: Any) -> UpstreamIssuer:  # noqa: ANN401 - any field of UpstreamIssuer
-    """The identity provider as it is registered."""
+def identity_provider(
+    *,
+    keys: KeySet | None = None,
+    **members: Any,  # noqa: ANN401 - any field of UpstreamIssuer
+) -> UpstreamIssuer:
+    """The identity provider as it is registered, its keys pinned."""
+    pinned = KeySet([ec_key("idp").public]) if keys is None else keys
+    iss = members.get("iss", IDP)
     plain = UpstreamIssuer(
         iss=IDP,
-        keys=KeySet([ec_key("idp").public]),
+        keys=UpstreamKeys(pinned={iss: pinned}, own=lambda: KeySet([ec_key("service").public])).of(iss),
         audience=frozenset({"tokensvc"}),
         typ=frozenset({"at+jwt"}),
         algorithms=frozenset({"ES256"}),
+        client_claims=frozenset({"azp", "client_id"}),
+        max_token_lifetime_s=None,
+        scope_claim=("scope",),
+        scope_map={},
+        required_claims=(),
+        id_tokens=False,
+        id_token_scope=frozenset(),
         subject_prefix="",
         session_lifetime_s=0,
         ceiling_resources=frozenset({CRM, FILES}),

@@ -31,6 +31,7 @@ async def test_a_start_is_recorded_with_what_it_was_decided_on(world: World) -> 
     assert record.inputs["configuration"] == "c0ffee"
     assert record.inputs["shape"] == "start"
     assert record.inputs["request"] == {
+        "subject_token_type": ACCESS_TOKEN_TYPE,
         "resource": [CRM, FILES],
         "audience": [],
         "scope": START_SCOPE,

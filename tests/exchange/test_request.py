@@ -22,7 +22,7 @@ INVALID = OAuthError.INVALID_REQUEST
         ({"subject_token": None}, INVALID, Reason.PARAMETER_MISSING),
         ({"subject_token_type": None}, INVALID, Reason.PARAMETER_MISSING),
         ({"subject_token_type": TYPE + "refresh_token"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
-        ({"subject_token_type": TYPE + "id_token"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
+        ({"subject_token_type": TYPE + "id_token"}, INVALID, Reason.SUBJECT_TOKEN_INVALID),
         ({"subject_token_type": TYPE + "saml2"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"subject_token_type": "access_token"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"requested_token_type": TYPE + "id_token"}, INVALID, Reason.PARAMETER_UNSUPPORTED),

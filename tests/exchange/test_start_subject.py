@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.exchange.parties import CRM, IDP, ISSUER, identity_provider, make_registry
+from tests.exchange.parties import CRM, IDP, ISSUER, USER_SCOPE, identity_provider, make_registry
 from tests.exchange.world import World, form, make_world
 from tests.simulator import ABSENT, NOW, USER, Members, Simulator, assemble, ec_key, ed_key, rsa_key
 from tokensvc.core.keyset import KeySet
@@ -32,7 +32,8 @@ REFUSED = (OAuthError.INVALID_REQUEST, Reason.SUBJECT_TOKEN_INVALID)
         {"aud": [["tokensvc"]]},
         {"scope": None},
         {"scope": ""},
-        {"scope": ["crm.read"]},
+        {"scope": ["crm.read", 1]},
+        {"scope": {"crm.read": True}},
         {"scope": "crm.read  crm.write"},
         {"scope": 'crm.read "'},
         {"iat": None},
@@ -67,6 +68,8 @@ async def test_a_user_token_that_is_not_in_order_is_refused_without_saying_why(w
         {"aud": ["other", "tokensvc"]},
         {"anything": {"act": 1}},
         {"scp": ["crm.delete"]},
+        {"scope": USER_SCOPE.split()},
+        {"scope": [*USER_SCOPE.split(), "Domain Users", ""]},
         {"scope": "crm.export crm.read crm.write files.read files.write crm.delete crm.delete"},
     ],
 )
@@ -243,7 +246,7 @@ async def test_a_front_works_for_its_own_agent_only(world: World) -> None:
 @pytest.mark.parametrize("name", ["planner", "researcher", "retired", "crm-api"])
 async def test_a_user_with_the_id_of_a_client_is_refused(world: World, name: str) -> None:
     prefixed = world.but(registry=make_registry(provider=identity_provider(subject_prefix="idp|")))
-    token = world.user_token(sub=name)
+    token = world.user_token(sub=name, client_id="web")
 
     assert await world.verdict("planner", world.starting(token)) == REFUSED
     assert await prefixed.verdict("planner", world.starting(token)) is None

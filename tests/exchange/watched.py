@@ -58,10 +58,7 @@ class WatchedStore:
         return answer
 
     async def note_of(self, value: str) -> str | None:
-        return await self.inner.note_of(value)
-
-    async def list_records(self, *, after: str | None, limit: int, newest: bool = False) -> tuple[ListedRecord, ...]:
-        return await self.inner.list_records(after=after, limit=limit, newest=newest)
+        return await self._ask("note_of", self.inner.note_of(value))
 
     async def revoke(self, *, revocations: tuple[Revocation, ...], record: Record) -> None:
         await self._ask("revoke", self.inner.revoke(revocations=revocations, record=record))
@@ -76,6 +73,9 @@ class WatchedStore:
 
     async def find(self, record_id: str) -> Record | None:
         return await self.inner.find(record_id)
+
+    async def list_records(self, *, after: str | None, limit: int, newest: bool = False) -> tuple[ListedRecord, ...]:
+        return await self.inner.list_records(after=after, limit=limit, newest=newest)
 
     async def _ask(self, name: str, call: Coroutine[Any, Any, T]) -> T:
         number = len(self.calls)

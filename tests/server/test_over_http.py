@@ -15,6 +15,8 @@ import uvicorn
 from authlib.integrations.requests_client import OAuth2Session
 
 from tests.server.world import API, USER, World, basic, exchange_form, make_world, secret_of, values
+from tokensvc.server.listen import TAKEN_OVER
+from tokensvc.verify.jwks_refresh import RefreshedKeys
 from tokensvc.wiring import bind, uvicorn_config
 
 TIMEOUT_S = 10
@@ -38,7 +40,7 @@ class Served:
 
 @pytest.fixture(scope="module", autouse=True)
 def _loggers_given_back() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("uvicorn", "asyncio")]
+    loggers = [logging.getLogger(name) for name in TAKEN_OVER]
     before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
     yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
@@ -198,3 +200,13 @@ def test_who_has_logging_of_their_own_keeps_it(world: World) -> None:
 
     assert logger.handlers == before
     assert (config.log_config, config.access_log, config.lifespan) == (None, False, "on")
+
+
+def test_what_is_logged_of_keys_that_cannot_be_fetched_is_an_event(world: World) -> None:
+    uvicorn_config(world.app, telemetry=world.telemetry)
+
+    logging.getLogger(RefreshedKeys.__module__).warning("key set of %s not refreshed", "https://idp.example")
+
+    (event,) = world.events()
+    assert event["event"] == "key set of https://idp.example not refreshed"
+    assert (event["level"], event["logger"]) == ("warning", "tokensvc.verify.jwks_refresh")

@@ -27,7 +27,7 @@ from tokensvc.ports import Store
 from tokensvc.settings import Settings, load_settings
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.telemetry import Telemetry
-from tokensvc.wiring import build_app
+from tokensvc.wiring import build_app, fetched_keys_of
 
 __all__ = [
     "API",
@@ -160,16 +160,25 @@ def make_world(
     *,
     store: Store | None = None,
     signer: FixedSigner | None = None,
+    key_clock: Callable[[], float] | None = None,
 ) -> World:
-    """The service of `configured` (else `values()`), its files in `folder`."""
+    """The service of `configured` (else `values()`), its files in `folder`.
+
+    With `key_clock`, keys are fetched by that clock, and only when somebody asks for them after the start.
+    """
     path = write_settings(folder, values() if configured is None else configured)
     (folder / "idp.jwks.json").write_text(json.dumps(render_jwks(KeySet([ec_key("idp").public]))))
     settings, clock, log = load_settings(path, {}), FixedClock(), io.StringIO()
     signer = FixedSigner(ec_key("service")) if signer is None else signer
     store = MemoryStore() if store is None else store
     telemetry = Telemetry(log)
-    app = build_app(settings, clock=clock, store=store, signer=signer, telemetry=telemetry)
+    fetched = None if key_clock is None else fetched_keys_of(settings, clock=key_clock, sleep=_forever)
+    app = build_app(settings, clock=clock, store=store, signer=signer, telemetry=telemetry, fetched_keys=fetched)
     return World(settings=settings, app=app, clock=clock, signer=signer, store=store, log=log, telemetry=telemetry)
+
+
+async def _forever(_seconds: float) -> None:
+    await asyncio.Event().wait()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

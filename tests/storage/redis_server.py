@@ -1,7 +1,9 @@
 """A real Redis server on a free port of this machine, which tests start, kill, stop and start again."""
 
+import secrets
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from types import TracebackType
@@ -88,6 +90,8 @@ class RedisServer:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Below those that the system gives to connections: while a server is away, none of them can take its port."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
 
 from tests.storage.conformance import (
     NOW,
@@ -24,10 +25,14 @@ from tests.storage.conformance import (
     revocation,
     revoke,
 )
+from tests.storage.model import Script, play, scripts
 from tests.storage.redis_server import RedisServer
 from tokensvc.errors import Unavailable
 from tokensvc.ports import Committed
+from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.redis import RedisStore
+from tokensvc.storage.redis_link import Link
+from tokensvc.storage.redis_steps import Step
 
 _numbers = itertools.count()
 
@@ -77,6 +82,13 @@ class TestLifetime(LifetimeConformance): ...
 
 def calls_of_scripts(server: RedisServer) -> int:
     return int(server.command("INFO", "commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+@settings(max_examples=100)
+@given(script=scripts)
+def test_it_answers_as_the_memory_store_does(server: RedisServer, script: Script) -> None:
+    store = RedisStore(server.address, RULE, prefix=f"store-{next(_numbers)}")
+    assert asyncio.run(play(store, script)) == asyncio.run(play(MemoryStore(RULE), script))
 
 
 async def test_steps_of_one_moment_share_a_call(store: RedisStore, server: RedisServer) -> None:
@@ -204,6 +216,45 @@ async def test_a_record_that_somebody_else_wrote_is_unavailable(
         server.command("XDEL", f"{{{prefix}}}:records", position)
     assert await store.find("r2") is None
     assert await store.find("r1") == record("r1")
+
+
+async def test_a_claim_that_somebody_else_wrote_is_unavailable(
+    store: RedisStore, server: RedisServer, prefix: str
+) -> None:
+    name = f"{{{prefix}}}:claim:v"
+    server.command("SET", name, b"1 =\xff")
+    with pytest.raises(Unavailable, match="note"):
+        await store.note_of("v")
+    server.command("SET", name, b"soon =note")
+    with pytest.raises(Unavailable):
+        await store.claim((claim("v"),), now=NOW)
+    server.command("DEL", name)
+    assert await store.claim((claim("v", note="note"),), now=NOW) is Committed.STORED
+    assert await store.note_of("v") == "note"
+
+
+async def test_an_answer_that_means_nothing_lets_nobody_wait_for_ever(server: RedisServer, prefix: str) -> None:
+    async def nothing_to_check() -> None: ...
+
+    link = Link(
+        server.address,
+        RULE,
+        prefix=prefix,
+        timeout_s=9,
+        capacity=9,
+        check=nothing_to_check,
+        when_lost=lambda: None,
+    )
+    await link.make()
+    answers = await asyncio.gather(
+        link.ask(Step(arguments=("ping",), answer=lambda reply: reply)),
+        link.ask(Step(arguments=("ping",), answer=lambda reply: reply.none_of_ours)),
+        link.ask(Step(arguments=("ping",), answer=lambda reply: reply)),
+        return_exceptions=True,
+    )
+    assert [answers[0], answers[2]] == [b"alive", b"alive"]
+    assert isinstance(answers[1], Unavailable)
+    await link.close()
 
 
 @pytest.mark.parametrize("key", ["state", "marks", "revocations", "records", "index", "claim:v"])

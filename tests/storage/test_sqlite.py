@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.storage.conformance import (
     NOW,
@@ -27,9 +26,9 @@ from tests.storage.conformance import (
     revocation,
     revoke,
 )
-from tokensvc.core.revocation import Revocable, RevocationKind
+from tests.storage.model import Script, play, scripts
 from tokensvc.errors import Unavailable
-from tokensvc.ports import Committed, OneTimeValue, Store
+from tokensvc.ports import Committed, OneTimeValue
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.sqlite import SqliteStore
 
@@ -226,50 +225,11 @@ async def test_forgetting_keeps_up_with_any_pace(store: SqliteStore, other: sqli
     assert count(other, "claims") <= 1000
 
 
-operations = st.lists(
-    st.tuples(
-        st.sampled_from(["commit", "revoke", "ask", "append", "find"]),
-        st.lists(st.sampled_from("abcd"), max_size=3),
-        st.lists(st.tuples(st.sampled_from("xy"), st.none() | st.integers(NOW, NOW + 9)), max_size=2),
-        st.integers(0, 5),
-    ),
-    max_size=25,
-)
-
-
 @settings(max_examples=40)
-@given(script=operations)
-def test_it_answers_as_the_memory_store_does(
-    tmp_path_factory: pytest.TempPathFactory, script: list[tuple[str, list[str], list[tuple[str, int | None]], int]]
-) -> None:
-    async def play(store: Store) -> list[object]:
-        await store.open()
-        answers: list[object] = []
-        for step, (what, values, named, number) in enumerate(script):
-            users = tuple(Revocable(kind=RevocationKind.USER, id=name, iat=iat or NOW) for name, iat in named)
-            # Ids repeat now and then; time moves past the `until` of earlier claims.
-            kept, now = record(f"r{number * step % 7}", client_id=str(step)), NOW + step
-            claims = tuple(OneTimeValue(value=value, until=now + number, made=now) for value in values)
-            revocations = tuple(revocation(name, RevocationKind.USER, not_before=when) for name, when in named)
-            try:
-                match what:
-                    case "commit":
-                        answers.append(await store.commit(claims=claims, unless_revoked=users, record=kept, now=now))
-                    case "revoke":
-                        answers.append(await store.revoke(revocations=revocations, record=kept))  # type: ignore[func-returns-value] # None is the answer
-                    case "ask":
-                        answers.append(await store.is_revoked(users))
-                    case "append":
-                        answers.append(await store.append(kept))  # type: ignore[func-returns-value] # the same
-                    case _:
-                        answers.append(await store.find(kept.id))
-            except ValueError:
-                answers.append(ValueError)
-        await store.close()
-        return answers
-
+@given(script=scripts)
+def test_it_answers_as_the_memory_store_does(tmp_path_factory: pytest.TempPathFactory, script: Script) -> None:
     file = tmp_path_factory.mktemp("model") / "store.db"
-    assert asyncio.run(play(SqliteStore(file, RULE))) == asyncio.run(play(MemoryStore(RULE)))
+    assert asyncio.run(play(SqliteStore(file, RULE), script)) == asyncio.run(play(MemoryStore(RULE), script))
 
 
 async def test_no_question_reads_a_whole_table(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -369,6 +369,16 @@ async def test_a_database_that_lost_its_identity_is_refused(path: Path) -> None:
     await opened_and_closed(path)
 
 
+async def test_a_database_that_loses_its_identity_while_in_use_is_unavailable_until_it_has_it_again(
+    store: SqliteStore, path: Path
+) -> None:
+    execute(path, "CREATE TABLE kept AS SELECT * FROM identity", "DELETE FROM identity")
+    with pytest.raises(Unavailable, match="lost its identity"):
+        await store.ping()
+    execute(path, "INSERT INTO identity SELECT * FROM kept")
+    await store.ping()
+
+
 async def test_an_older_database_gets_an_identity_and_keeps_what_it_holds(path: Path) -> None:
     rows = (
         ("INSERT INTO claims VALUES (?, ?)", ("v", NOW + 60)),

@@ -44,7 +44,11 @@ EXPECT: Final = Expectation(
 ROOT_SCOPE: Final = "crm.* files.* mail.send"
 SCOPES: Final = ("crm.*", "crm.x.*", "crm.read", "crm.write", "crm.x.y", "files.read", "mail.send", "admin")
 # A user or an issuer revoked is everything at an end; there is more to learn from the others.
-REVOKED_KINDS: Final = 3 * (RevocationKind.ENTRY, RevocationKind.KEY, RevocationKind.ACTOR) + tuple(RevocationKind)
+REVOKED_KINDS: Final = (
+    *4 * (RevocationKind.ENTRY, RevocationKind.KEY, RevocationKind.ACTOR),
+    RevocationKind.USER,
+    RevocationKind.ISSUER,
+)
 ONE_OF: Final = {"constraint_type": "one_of", "values": ["/a", "/b"]}
 EXACT: Final = {"constraint_type": "exact", "value": "/a"}
 ANY: Final = {"constraint_type": "wildcard"}

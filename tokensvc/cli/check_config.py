@@ -1,13 +1,16 @@
 """`tokensvc check-config`: every problem of the configuration at once."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tokensvc.cli.console import (
     DEFAULT_CONFIG,
     ConfigOption,
+    ExitCode,
     JsonOption,
     fail,
     load_or_fail,
@@ -16,7 +19,7 @@ from tokensvc.cli.console import (
     say_json,
     say_next,
 )
-from tokensvc.errors import ConfigurationError
+from tokensvc.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
     from tokensvc.settings import Settings
@@ -29,17 +32,27 @@ def register(app: typer.Typer) -> None:
     app.command("check-config")(_check_config)
 
 
-def _check_config(*, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def _check_config(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Also fetch the keys of identity providers that publish them.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check the configuration file, the environment and the keys that they name.
 
-    Every problem is shown with its file, its key and what to do; the exit code is then 3.
+    Every problem is shown with its file, its key and what to do; the exit code is then 3, or 4 where only the keys of
+    an identity provider could not be fetched: the service starts without them.
 
-    Example: `tokensvc check-config --config /etc/tokensvc/tokensvc.toml`
+    Example: `tokensvc check-config --config /etc/tokensvc/tokensvc.toml --fetch`
 
     Example: `TOKENSVC_SERVER__PORT=8701 tokensvc check-config --json`
     """
     settings = load_or_fail(config, as_json=as_json)
     signing_kid = _require_startable(settings, config, as_json=as_json)
+    if fetch and (problems := tuple(_fetch_problems(settings, config))):
+        fail(problems, as_json=as_json, code=ExitCode.UNREACHABLE)
     if as_json:
         say_json({"ok": True, **_summarise(settings, config), "signing_kid": signing_kid})
         return
@@ -67,7 +80,7 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
     except ConfigurationError as exc:
         problems.append(exc)
     try:
-        signer = LocalSigner(settings.keys.dir, settings.keys.algorithm)
+        signer = LocalSigner(settings.keys.dir, settings.keys.algorithm, clock=lambda: int(time.time()))
         signing_kid = signer.signing_key().kid
         require_own_keys(settings, load_upstream_keys(settings), load_agent_keys(settings), signer.public_keys())
     except ConfigurationError as exc:
@@ -75,6 +88,25 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
     if problems:
         fail(problems, as_json=as_json)
     return signing_kid
+
+
+def _fetch_problems(settings: "Settings", config: Path) -> Iterator[ConfigurationError]:
+    """What keeps the keys of an identity provider from being fetched from here."""
+    from tokensvc.wiring import fetched_keys_of
+
+    keys = fetched_keys_of(settings)
+    for index, provider in enumerate(settings.identity_providers):
+        if keys is None or not provider.enabled or provider.keys_url is None:
+            continue
+        try:
+            keys.refresh_sync(provider.iss)
+        except Unavailable as exc:
+            yield ConfigurationError(
+                exc.description,
+                file=str(config),
+                key=f"identity_provider[{index}].{'discovery' if provider.discovery else 'jwks_url'}",
+                remedy=f"See what {provider.keys_url} answers to this machine, or name a jwks_file.",
+            )
 
 
 def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]:
@@ -85,7 +117,13 @@ def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]
         "issuer": settings.issuer,
         "listens_on": f"{settings.server.host}:{settings.server.port}",
         "store": settings.store.shown,
-        "identity_providers": [provider.iss for provider in settings.identity_providers],
+        "identity_providers": [provider.iss for provider in settings.identity_providers if provider.enabled],
+        **_disabled(settings),
         "agents": [agent.id for agent in settings.agents],
         "resources": [resource.id for resource in settings.resources],
     }
+
+
+def _disabled(settings: "Settings") -> dict[str, list[str]]:
+    disabled = [provider.iss for provider in settings.identity_providers if not provider.enabled]
+    return {"disabled_identity_providers": disabled} if disabled else {}

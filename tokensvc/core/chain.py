@@ -5,9 +5,11 @@ right shape; `require_aligned`, `require_hop_attenuated` and, for signed entries
 """
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from tokensvc.core.authority import Order, is_proper, widened
+from tokensvc.core.construct import constructor_of
 from tokensvc.core.entry import Entry, Hop, Root, parse_hop, parse_root, render_hop, render_root
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.members import parse_text
@@ -32,6 +34,8 @@ __all__ = [
 PROFILE: Final = 1
 # Past some six hops with real scope lists a token no longer fits a request header; nobody may configure more than this.
 HARD_MAX_DEPTH: Final = 10
+_ACT: Final = frozenset({"sub", "act"})
+_revocable: Final = constructor_of(Revocable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +53,12 @@ class GrantChain:
     @property
     def actors(self) -> tuple[str, ...]:
         """The actors, current one first, as `act` nests them."""
-        return tuple(hop.actor for hop in reversed(self.hops))
+        return tuple([hop.actor for hop in reversed(self.hops)])
 
     @property
     def entry_ids(self) -> tuple[str, ...]:
         """The `jti` of every entry, oldest first."""
-        return (self.root.jti, *(hop.jti for hop in self.hops))
+        return (self.root.jti, *[hop.jti for hop in self.hops])
 
     def revocables(self, *, iss: str, sub: str, key: str | None) -> tuple[Revocable, ...]:
         """Everything whose revocation kills a token with this chain.
@@ -63,13 +67,14 @@ class GrantChain:
         is the thumbprint in the token's `cnf`, if any.
         """
         root_iat = self.root.authority.iat
-        entries = [Revocable(kind=RevocationKind.ENTRY, id=jti, iat=root_iat) for jti in self.entry_ids]
-        actors = [Revocable(kind=RevocationKind.ACTOR, id=hop.actor, iat=hop.authority.iat) for hop in self.hops]
+        entries = [_revocable(kind=RevocationKind.ENTRY, id=jti, iat=root_iat) for jti in self.entry_ids]
+        actors = [_revocable(kind=RevocationKind.ACTOR, id=hop.actor, iat=hop.authority.iat) for hop in self.hops]
         thumbprints = dict.fromkeys([*(hop.jkt for hop in self.hops), key])
-        keys = [Revocable(kind=RevocationKind.KEY, id=jkt, iat=root_iat) for jkt in thumbprints if jkt]
-        user = Revocable(kind=RevocationKind.USER, id=sub, iat=root_iat)
+        keys = [_revocable(kind=RevocationKind.KEY, id=jkt, iat=root_iat) for jkt in thumbprints if jkt]
+        user = _revocable(kind=RevocationKind.USER, id=sub, iat=root_iat)
         issuers = [
-            Revocable(kind=RevocationKind.ISSUER, id=name, iat=root_iat) for name in dict.fromkeys([iss, self.root.iss])
+            _revocable(kind=RevocationKind.ISSUER, id=name, iat=root_iat)
+            for name in dict.fromkeys([iss, self.root.iss])
         ]
         return (*entries, user, *issuers, *actors, *keys)
 
@@ -81,16 +86,15 @@ def parse_act(value: JsonValue) -> tuple[str, ...]:
     """
     actors: list[str] = []
     level: JsonValue = value
-    while level is not None or not actors:
-        if not isinstance(level, dict) or not level.keys() <= {"sub", "act"}:
+    while True:
+        if not isinstance(level, dict) or not level.keys() <= _ACT:
             raise Malformed("act is an object with sub, and act where there are prior actors")
         if len(actors) == HARD_MAX_DEPTH:
             raise Malformed(f"act nests more than {HARD_MAX_DEPTH} actors")
         actors.append(parse_text(level.get("sub"), "the sub of an act"))
-        if "act" in level and level["act"] is None:
-            raise Malformed("act is an object")
-        level = level.get("act")
-    return tuple(actors)
+        if "act" not in level:
+            return tuple(actors)
+        level = level["act"]
 
 
 def render_act(actors: tuple[str, ...]) -> dict[str, JsonValue]:
@@ -126,11 +130,10 @@ def require_aligned(chain: GrantChain, *, act: tuple[str, ...], token_jti: str) 
         if hop.parent != parent:
             raise _misaligned("a hop does not name the entry before it as its parent")
         parent = hop.jti
-    if len({token_jti, *chain.entry_ids}) != len(chain.hops) + 2:
+    if len({token_jti, *chain.entry_ids}) != len(act) + 2:
         raise _misaligned("a jti stands twice")
     # An actor repeats only where it narrowed its own grant, in hops next to each other; anything else is a loop.
-    runs = [hop.actor for index, hop in enumerate(chain.hops) if index == 0 or chain.hops[index - 1].actor != hop.actor]
-    if len(set(runs)) != len(runs):
+    if len(set(act)) != len(act) and len(set(act)) != sum(1 for _run in groupby(act)):
         raise _misaligned("an actor returns after another one")
 
 
@@ -146,7 +149,7 @@ def require_hop_attenuated(hop: Hop, above: Entry, *, index: int, order: Order, 
     if index >= order.proper_from and not is_proper(above.authority, hop.authority, order):
         raise TokenRefused(Reason.NOT_PROPER, f"hop {index} has everything that the entry before it has")
     # max_depth only falls from entry to entry, so the entry just above has the least of all above.
-    if index > min(above.authority.max_depth, max_depth):
+    if index > above.authority.max_depth or index > max_depth:
         raise TokenRefused(Reason.DEPTH_EXCEEDED, f"hop {index} is deeper than allowed")
 
 

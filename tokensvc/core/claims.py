@@ -12,6 +12,7 @@ from tokensvc.core.chain import (
     render_act,
     render_grant_chain,
 )
+from tokensvc.core.construct import constructor_of
 from tokensvc.core.details import NO_DETAILS, Details, parse_stated_details, render_details
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.members import parse_integer, parse_jti, parse_text, parse_thumbprint
@@ -44,6 +45,9 @@ class AccessTokenClaims:
     details: Details = NO_DETAILS
 
 
+_access_token_claims: Final = constructor_of(AccessTokenClaims)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delegation:
     """How the authority came about: `act`, current actor first, and the grant chain, oldest first."""
@@ -57,7 +61,7 @@ def parse_claims(payload: Mapping[str, JsonValue]) -> AccessTokenClaims:
 
     Raises: Malformed. Source: RFC 9068 s2.2.
     """
-    return AccessTokenClaims(
+    return _access_token_claims(
         iss=parse_text(payload.get("iss"), "iss"),
         sub=parse_text(payload.get("sub"), "sub"),
         aud=parse_text(payload.get("aud"), "aud"),
@@ -68,9 +72,7 @@ def parse_claims(payload: Mapping[str, JsonValue]) -> AccessTokenClaims:
         nbf=parse_integer(payload["nbf"], "nbf") if "nbf" in payload else None,
         jti=parse_jti(payload.get("jti")),
         cnf=_parse_cnf(payload["cnf"]) if "cnf" in payload else None,
-        details=parse_stated_details(payload["authorization_details"])
-        if "authorization_details" in payload
-        else NO_DETAILS,
+        details=parse_stated_details(payload[_DETAILS]) if _DETAILS in payload else NO_DETAILS,
     )
 
 

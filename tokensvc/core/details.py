@@ -136,6 +136,8 @@ def details_cover(parent: Details, child: Details, budget: Budget | None = None)
 
     `budget` is a fresh one of 50,000 steps unless given. Raises: Malformed (`too_large`) when it is spent.
     """
+    if not child:
+        return True
     budget = Budget() if budget is None else budget
     others = frozenset(_others(parent))
     tools = _tool_details(parent)

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from tokensvc.core.authority import Authority, is_resource
+from tokensvc.core.construct import constructor_of
 from tokensvc.core.details import NO_DETAILS, Details, parse_stated_details, render_details
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import CompactJws, split_compact
@@ -38,7 +40,11 @@ _AUTHORITY: Final = frozenset({"scope", "resources", "max_depth", "iat", "exp", 
 _ROOT: Final = _AUTHORITY | {"iss", "sub"}
 _SIGNED_ROOT: Final = _ROOT | {"aud", "actor", "cnf"}
 _HOP: Final = _AUTHORITY | {"actor", "parent"}
+_BOUND_HOP: Final = _HOP | {"cnf"}
 _SIGNED_HOP: Final = _HOP | {"cnf", "iss", "sub", "aud", "root", "index"}
+_SIGNED: Final = frozenset({"jws"})
+# A signed entry has some 1.2 KB. What an agent may put into a larger one takes up to sixty times its size when parsed.
+_MAX_KNOWN_BYTES: Final = 2048
 # The token around it is bounded already; this keeps the two bounds from having to know each other.
 _MAX_JWS_BYTES: Final = 16_384
 
@@ -59,7 +65,8 @@ class Signed:
     """The JWS of a signed entry, taken apart, nothing proven. `text` is its compact form, kept byte for byte."""
 
     text: str = field(repr=False)
-    jws: CompactJws = field(repr=False)
+    # What follows from the text does not take part in comparing.
+    jws: CompactJws = field(repr=False, compare=False, hash=False)
     header: Mapping[str, JsonValue] = field(repr=False, compare=False, hash=False)
 
 
@@ -110,20 +117,38 @@ class Hop:
 
 Entry = Root | Hop
 
+# What every token has several of.
+_authority: Final = constructor_of(Authority)
+_hop: Final = constructor_of(Hop)
+_root: Final = constructor_of(Root)
+_hop_claim: Final = constructor_of(HopClaim)
+_signed: Final = constructor_of(Signed)
+
 
 def parse_root(value: JsonValue) -> Root:
     """The root that `value` says, plain or signed. Raises: Malformed."""
-    members, signed = _open(value)
-    _require_members(members, _ROOT if signed is None else _SIGNED_ROOT, "the root")
-    claim = None
-    if signed is not None:
-        claim = RootClaim(
-            signed=signed,
-            aud=parse_text(members["aud"], "the aud of the root"),
-            actor=parse_text(members["actor"], "the actor of the root"),
-            jkt=_parse_cnf(members["cnf"]),
-        )
-    return Root(
+    members = _parse_entry(value)
+    if members.keys() == _SIGNED:
+        text = parse_text(members["jws"], "a signed root")
+        return _parse_known_root(text) if len(text) <= _MAX_KNOWN_BYTES else _parse_signed_root(text)
+    _require_members(members, _ROOT, "the root")
+    return _parse_root_members(members, None)
+
+
+def _parse_signed_root(text: str) -> Root:
+    members, signed = _open(text)
+    _require_members(members, _SIGNED_ROOT, "a signed root")
+    claim = RootClaim(
+        signed=signed,
+        aud=parse_text(members["aud"], "the aud of the root"),
+        actor=parse_text(members["actor"], "the actor of the root"),
+        jkt=_parse_cnf(members["cnf"]),
+    )
+    return _parse_root_members(members, claim)
+
+
+def _parse_root_members(members: Mapping[str, JsonValue], claim: RootClaim | None) -> Root:
+    return _root(
         iss=parse_text(members["iss"], "the iss of the root"),
         sub=parse_text(members["sub"], "the sub of the root"),
         jti=parse_jti(members["jti"]),
@@ -135,20 +160,36 @@ def parse_root(value: JsonValue) -> Root:
 
 def parse_hop(value: JsonValue) -> Hop:
     """The hop that `value` says, plain or signed. Raises: Malformed."""
-    members, signed = _open(value)
-    if signed is None:
-        _require_members(members, _HOP | ({"cnf"} & members.keys()), "a hop")
-    else:
-        _require_members(members, _SIGNED_HOP, "a signed hop")
+    members = _parse_entry(value)
+    if members.keys() == _SIGNED:
+        text = parse_text(members["jws"], "a signed hop")
+        return _parse_known_hop(text) if len(text) <= _MAX_KNOWN_BYTES else _parse_signed_hop(text)
+    _require_members(members, _BOUND_HOP if "cnf" in members else _HOP, "a hop")
+    return _parse_hop_members(members, None)
+
+
+def _parse_signed_hop(text: str) -> Hop:
+    members, signed = _open(text)
+    _require_members(members, _SIGNED_HOP, "a signed hop")
+    return _parse_hop_members(members, _parse_hop_claim(members, signed))
+
+
+def _parse_hop_members(members: Mapping[str, JsonValue], claim: HopClaim | None) -> Hop:
     jkt = _parse_cnf(members["cnf"]) if "cnf" in members else None
-    return Hop(
+    return _hop(
         actor=parse_text(members["actor"], "the actor of a hop"),
         jti=parse_jti(members["jti"]),
         parent=parse_jti(members["parent"]),
         jkt=jkt,
         authority=_parse_authority(members, bound=jkt is not None),
-        claim=None if signed is None else _parse_hop_claim(members, signed),
+        claim=claim,
     )
+
+
+# The entries that others signed come back, byte for byte, in every token below them. Only texts in tokens whose own
+# signature verified come here.
+_parse_known_root: Final = lru_cache(maxsize=256)(_parse_signed_root)
+_parse_known_hop: Final = lru_cache(maxsize=256)(_parse_signed_hop)
 
 
 def render_root(root: Root) -> dict[str, JsonValue]:
@@ -166,23 +207,30 @@ def render_hop(hop: Hop) -> dict[str, JsonValue]:
     return {"actor": hop.actor, **_render_authority(hop.authority), **cnf, "jti": hop.jti, "parent": hop.parent}
 
 
-def _open(value: JsonValue) -> tuple[Mapping[str, JsonValue], Signed | None]:
+def _parse_entry(value: JsonValue) -> Mapping[str, JsonValue]:
     if not isinstance(value, dict):
         raise Malformed("an entry of grant_chain is an object")
-    if value.keys() != {"jws"}:
-        return value, None
-    text = parse_text(value["jws"], "a signed entry")
+    return value
+
+
+def _open(text: str) -> tuple[Mapping[str, JsonValue], Signed]:
     jws = split_compact(text, max_bytes=_MAX_JWS_BYTES)
-    return parse_json_object(jws.payload), Signed(text=text, jws=jws, header=parse_json_object(jws.header))
+    return parse_json_object(jws.payload), _signed(text=text, jws=jws, header=_parse_header(jws.header))
+
+
+# An agent signs all its grants under one header.
+@lru_cache(maxsize=512)
+def _parse_header(header: bytes) -> Mapping[str, JsonValue]:
+    return MappingProxyType(parse_json_object(header))
 
 
 def _require_members(members: Mapping[str, JsonValue], exactly: frozenset[str], what: str) -> None:
-    if members.keys() - {_DETAILS} != exactly:
+    if members.keys() != exactly and members.keys() - {_DETAILS} != exactly:
         raise Malformed(f"{what} has exactly the members of the profile")
 
 
 def _parse_hop_claim(members: Mapping[str, JsonValue], signed: Signed) -> HopClaim:
-    return HopClaim(
+    return _hop_claim(
         signed=signed,
         iss=parse_text(members["iss"], "the iss of a signed hop"),
         sub=parse_text(members["sub"], "the sub of a signed hop"),
@@ -193,7 +241,7 @@ def _parse_hop_claim(members: Mapping[str, JsonValue], signed: Signed) -> HopCla
 
 
 def _parse_authority(members: Mapping[str, JsonValue], *, bound: bool) -> Authority:
-    return Authority(
+    return _authority(
         scope=parse_scope(parse_text(members["scope"], "the scope of an entry")),
         details=parse_stated_details(members[_DETAILS]) if _DETAILS in members else NO_DETAILS,
         resources=_parse_resources(members["resources"]),
@@ -207,7 +255,9 @@ def _parse_authority(members: Mapping[str, JsonValue], *, bound: bool) -> Author
 def _parse_resources(value: JsonValue) -> frozenset[str]:
     if not isinstance(value, list) or not value:
         raise Malformed("resources is an array that is not empty")
-    return _resource_set(tuple(parse_text(item, "a resource") for item in value))
+    for item in value:
+        parse_text(item, "a resource")
+    return _resource_set(tuple(value))
 
 
 # The same few lists stand in every token of a service; a list is at most a token long and its set immutable.

@@ -8,13 +8,14 @@ s3.11).
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from tokensvc.core.entry import Entry, Hop, HopClaim, Root, RootClaim
-from tokensvc.core.jsontext import JsonValue
-from tokensvc.core.jws import CompactJws, encode_base64url, verify_signature
+from tokensvc.core.entry import Entry, Hop, HopClaim, Root, RootClaim, Signed
+from tokensvc.core.jsontext import JsonValue, parse_json_object
+from tokensvc.core.jws import encode_base64url, verify_signature
 from tokensvc.core.keyset import PublicKey, import_key
 from tokensvc.errors import KeyRefused, Reason, TokenRefused
 
@@ -22,6 +23,16 @@ __all__ = ["GRANT_TYP", "ROOT_TYP", "FindKey", "require_hop_evidence", "require_
 
 ROOT_TYP: Final = "delegation-root+jwt"
 GRANT_TYP: Final = "delegation-grant+jwt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StatedKey:
+    """The key in the header of a grant, and what it claims to be for. Nothing is known of it yet."""
+
+    alg: JsonValue
+    jwk: tuple[tuple[str, str], ...]
+    thumbprint: str
+
 
 FindKey = Callable[[str, str], PublicKey | None]
 """The key of that issuer and `kid`, or None."""
@@ -53,7 +64,7 @@ def require_root_evidence(
     key = find(root.iss, kid) if isinstance(kid, str) else None
     if key is None or header != {"typ": ROOT_TYP, "alg": key.alg, "kid": kid}:
         raise _root_invalid("no key of the authority fits the header of the root")
-    if not _is_signed(root.claim.signed.jws, key):
+    if not _is_signed(root.claim.signed, key):
         raise _root_invalid("the signature of the root does not verify")
 
 
@@ -72,7 +83,7 @@ def require_hop_evidence(hop: Hop, above: Entry, *, index: int, iss: str, sub: s
     if claim.root != lineage or claim.index != index:
         raise _grant_invalid("a grant is of another lineage or place")
     key = _delegator_key(claim, jkt=above.jkt)
-    if not _is_signed(claim.signed.jws, key):
+    if not _is_signed(claim.signed, key):
         raise _grant_invalid("the signature of a grant does not verify")
 
 
@@ -86,7 +97,20 @@ def _require_root_claim(root: Root, claim: RootClaim, first: Hop, *, iss: str) -
 
 def _delegator_key(claim: HopClaim, *, jkt: str | None) -> PublicKey:
     """The key in the header of a grant, once its thumbprint is the one that the entry before names."""
-    header = claim.signed.header
+    stated = _read_stated_key(claim.signed.jws.header)
+    if jkt is None or stated.thumbprint != jkt:
+        raise _grant_invalid("the key of a grant is not the one that its delegator is bound to")
+    key = _import_holder_key(stated.jwk)
+    # A coordinate with zeros before it is the same key under another thumbprint, which no revocation would name.
+    if key is None or key.thumbprint != jkt or stated.alg != key.alg:
+        raise _grant_invalid("the key of a grant is not fit for its alg")
+    return key
+
+
+# An agent signs all its grants under one header.
+@lru_cache(maxsize=1024)
+def _read_stated_key(text: bytes) -> _StatedKey:
+    header = parse_json_object(text)
     jwk = header.get("jwk")
     if header.keys() != {"typ", "alg", "jwk"} or header["typ"] != GRANT_TYP or not isinstance(jwk, dict):
         raise _grant_invalid("the header of a grant is exactly typ, alg and jwk")
@@ -94,13 +118,11 @@ def _delegator_key(claim: HopClaim, *, jkt: str | None) -> PublicKey:
     values = tuple(jwk.get(name) for name in members)
     if jwk.keys() != set(members) or not all(isinstance(value, str) for value in values):
         raise _grant_invalid("the jwk of a grant is not exactly the members of its thumbprint")
-    if jkt is None or _thumbprint(members, values) != jkt:
-        raise _grant_invalid("the key of a grant is not the one that its delegator is bound to")
-    key = _import_holder_key(tuple(zip(members, map(str, values), strict=True)))
-    # A coordinate with zeros before it is the same key under another thumbprint, which no revocation would name.
-    if key is None or key.thumbprint != jkt or header["alg"] != key.alg:
-        raise _grant_invalid("the key of a grant is not fit for its alg")
-    return key
+    return _StatedKey(
+        alg=header["alg"],
+        jwk=tuple(zip(members, map(str, values), strict=True)),
+        thumbprint=_thumbprint(members, values),
+    )
 
 
 def _thumbprint(members: tuple[str, ...], values: tuple[JsonValue, ...]) -> str:
@@ -121,8 +143,8 @@ def _import_holder_key(jwk: tuple[tuple[str, str], ...]) -> PublicKey | None:
 # A prefix of a chain comes back in every token below it. What is kept is that these very bytes verified with this very
 # key.
 @lru_cache(maxsize=512)
-def _is_signed(jws: CompactJws, key: PublicKey) -> bool:
-    return verify_signature(jws, key)
+def _is_signed(signed: Signed, key: PublicKey) -> bool:
+    return verify_signature(signed.jws, key)
 
 
 def _root_invalid(description: str) -> TokenRefused:

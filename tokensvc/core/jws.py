@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
 
+from tokensvc.core.construct import constructor_of
 from tokensvc.core.jsontext import JsonObject, JsonValue, render_json
 from tokensvc.core.keyset import MAX_KID_LENGTH, Algorithm, AsymmetricKey, PublicKey, import_key, wrap_key
 from tokensvc.errors import KeyRefused, Malformed, Reason
@@ -49,6 +50,9 @@ class CompactJws:
     # Without its signature what is shown in a log or a trace is no credential.
     signature: bytes = field(repr=False)
     signing_input: bytes
+
+
+_compact_jws: Final = constructor_of(CompactJws)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +116,7 @@ def split_compact(token: str, *, max_bytes: int) -> CompactJws:
     parts = text.split(b".", _PARTS)
     if len(parts) != _PARTS:
         raise Malformed("not a compact JWS of three parts")
-    return CompactJws(
+    return _compact_jws(
         header=decode_base64url(parts[0]),
         # A JWS may be about nothing at all (RFC 7515 s7.1); what is no claims set is for its reader to refuse.
         payload=decode_base64url(parts[1]) if parts[1] else b"",

@@ -16,8 +16,8 @@ from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.authority import Wanted, require_within_ceiling
 from tokensvc.exchange.hop import Asker, invalid_request, new_hop
 from tokensvc.exchange.parties import Agent, Registry
-from tokensvc.exchange.subject import UserToken
 from tokensvc.exchange.target import Target, require_target_allowed, resolve_target
+from tokensvc.exchange.user_token import UserToken
 from tokensvc.verify import VerifiedToken
 
 __all__ = [

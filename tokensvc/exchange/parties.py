@@ -1,19 +1,19 @@
 """Who is registered: agents, resources, upstream issuers; and the service's own terms. Values, made once at start."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 
 from tokensvc.core.authority import Order
 from tokensvc.core.details import Details
-from tokensvc.core.keyset import KeySet
+from tokensvc.core.keyset import KeySet, PublicKey
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod
 from tokensvc.verify import Evidence, Expectation, VerifiedToken
 
-__all__ = ["Agent", "AuthMethod", "Operator", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
+__all__ = ["Agent", "AuthMethod", "IssuerKeys", "Operator", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class Agent:
     `keys` sign its assertions, which may be for the token endpoint's URL where `accept_token_endpoint_audience`.
     `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
+    `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`.
     """
 
     id: str
@@ -43,11 +44,16 @@ class Agent:
     max_lifetime_s: int | None
     max_depth: int | None
     enabled: bool
+    upstream_client_ids: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def client_id(self) -> str:
         """The agent's id, as `client_id` and in `act`."""
         return self.id
+
+    def client_ids_at(self, iss: str) -> frozenset[str]:
+        """What the agent and its fronts are called at the upstream issuer `iss`."""
+        return self.fronts | {self.upstream_client_ids.get(iss, self.id)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +84,39 @@ class Operator:
 Party = Agent | Resource | Operator
 
 
+class IssuerKeys(Protocol):
+    """The public keys of one upstream issuer."""
+
+    async def find(self, kid: str) -> PublicKey | None:
+        """The key of that `kid`, or None; a fetch may have to be waited for.
+
+        Raises: Unavailable when it cannot be told.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamIssuer:
-    """An identity provider whose users may delegate, the tokens taken from it, and the ceiling of what they start."""
+    """An identity provider whose users may delegate, the tokens taken from it, and the ceiling of what they start.
+
+    Access tokens have an `aud` of `audience` and a type of `typ`, in lower case without `application/`, "" for none;
+    their client stands in `client_claims`. `id_tokens`: ID tokens are taken too, and carry `id_token_scope`.
+    `scope_claim` and `required_claims` name claims by the members that lead to them. `scope_map`: their names to our
+    scopes; unless it is empty, no other name counts. Seconds; `max_token_lifetime_s` None sets no bound.
+    """
 
     iss: str
-    keys: KeySet
+    keys: IssuerKeys
     audience: frozenset[str]
     typ: frozenset[str]
     algorithms: frozenset[str]
+    client_claims: frozenset[str]
+    max_token_lifetime_s: int | None
+    scope_claim: tuple[str, ...]
+    scope_map: Mapping[str, ScopeSet]
+    required_claims: tuple[tuple[tuple[str, ...], tuple[str | int | bool, ...]], ...]
+    id_tokens: bool
+    id_token_scope: ScopeSet
     subject_prefix: str
     session_lifetime_s: int
     ceiling_resources: frozenset[str]
@@ -146,8 +176,8 @@ class Registry:
         self.agents: Final = {agent.id: agent for agent in agents}
         self.resources: Final = {resource.id: resource for resource in resources}
         self.issuers: Final = {issuer.iss: issuer for issuer in issuers}
-        others: dict[str, Party] = {party.client_id: party for party in (*self.resources.values(), *operators)}
-        self._by_client_id: Final[dict[str, Party]] = {**others, **self.agents}
+        everybody: list[Party] = [*self.resources.values(), *operators, *self.agents.values()]
+        self._by_client_id: Final = {party.client_id: party for party in everybody}
         self._by_name: Final = {name: resource for resource in self.resources.values() for name in resource.names}
 
     def party(self, client_id: str) -> Party | None:

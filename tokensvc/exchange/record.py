@@ -39,6 +39,7 @@ _MAX_ITEMS: Final = 4
 def describe_request(request: ExchangeRequest) -> dict[str, JsonValue]:
     """The parameters of a request, the subject token excepted."""
     return {
+        "subject_token_type": request.subject_token_type,
         "resource": [_safe(resource) for resource in request.resource[:_MAX_ITEMS]],
         "audience": [_safe(audience) for audience in request.audience[:_MAX_ITEMS]],
         "scope": None if request.scope is None else _safe(request.scope),

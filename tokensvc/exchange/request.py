@@ -11,6 +11,7 @@ from tokensvc.errors import OAuthError, OAuthRefused, Reason
 __all__ = [
     "ACCESS_TOKEN_TYPE",
     "GRANT_TYPE",
+    "ID_TOKEN_TYPE",
     "JWT_TYPE",
     "ExchangeRequest",
     "Form",
@@ -21,6 +22,7 @@ __all__ = [
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"
 JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
+ID_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:id_token"
 
 Form = Mapping[str, tuple[str, ...]]
 """A form's parameters in order of arrival, those with an empty value left out (RFC 6749 s3.2)."""
@@ -44,6 +46,7 @@ class ExchangeRequest:
     """
 
     subject_token: str = field(repr=False)
+    subject_token_type: str
     issued_token_type: str
     resource: tuple[str, ...]
     audience: tuple[str, ...]
@@ -74,11 +77,15 @@ def parse_exchange_request(form: Form) -> ExchangeRequest:
         if name in form:
             raise _invalid(Reason.PARAMETER_UNSUPPORTED, f"the parameter {name} is not supported")
     subject_token = _required(form, "subject_token")
-    _require_token_type(_required(form, "subject_token_type"), "subject_token_type")
+    subject_token_type = _required(form, "subject_token_type")
+    # A user's token of an identity provider may be an ID token.
+    if subject_token_type != ID_TOKEN_TYPE:
+        _require_token_type(subject_token_type, "subject_token_type")
     issued_token_type = _optional(form, "requested_token_type") or ACCESS_TOKEN_TYPE
     _require_token_type(issued_token_type, "requested_token_type")
     return ExchangeRequest(
         subject_token=subject_token,
+        subject_token_type=subject_token_type,
         issued_token_type=issued_token_type,
         resource=form.get("resource", ()),
         audience=form.get("audience", ()),

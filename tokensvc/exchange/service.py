@@ -32,8 +32,9 @@ from tokensvc.exchange.hop import Asker
 from tokensvc.exchange.issue import Product, build_token
 from tokensvc.exchange.parties import Agent, Party, Registry, Terms
 from tokensvc.exchange.record import describe_request, describe_subject, record_granted, record_refused
-from tokensvc.exchange.request import ExchangeRequest, Form, parse_exchange_request, require_single
-from tokensvc.exchange.subject import issuer_of, verify_own_token, verify_user_token
+from tokensvc.exchange.request import ID_TOKEN_TYPE, ExchangeRequest, Form, parse_exchange_request, require_single
+from tokensvc.exchange.subject import issuer_of, subject_token_invalid, verify_own_token
+from tokensvc.exchange.user_token import verify_user_token
 from tokensvc.ports import Clock, Committed, OneTimeValue, Signer, Store
 from tokensvc.verify import StaticKeys, VerifiedToken
 
@@ -140,6 +141,8 @@ class ExchangeService:
         return _answer(product, request, now)  # step 15
 
     async def _propose_from_own(self, asker: Asker, trail: _Trail) -> Proposal:
+        if asker.request.subject_token_type == ID_TOKEN_TYPE:
+            raise subject_token_invalid("no ID token is issued here")
         subject = verify_own_token(  # step 5
             asker.request.subject_token,
             keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
@@ -157,14 +160,10 @@ class ExchangeService:
     async def _propose_from_user(self, asker: Asker, iss: str | None, trail: _Trail) -> Proposal:
         issuer = None if iss is None else self._registry.issuers.get(iss)
         if issuer is None:
-            raise OAuthRefused(
-                OAuthError.INVALID_REQUEST,
-                Reason.SUBJECT_TOKEN_INVALID,
-                "the subject_token is not acceptable",
-                detail="not a token of a registered issuer",
-            )
-        user = verify_user_token(  # step 5
+            raise subject_token_invalid("not a token of a registered issuer")
+        user = await verify_user_token(  # step 5
             asker.request.subject_token,
+            token_type=asker.request.subject_token_type,
             issuer=issuer,
             client=asker.client,
             registry=self._registry,

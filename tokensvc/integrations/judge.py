@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokensvc.integrations.bearer import Answer, Headers, parse_bearer, render_refusal
 from tokensvc.integrations.resource_metadata import require_http_url
 from tokensvc.ports import Clock
-from tokensvc.verify import Expectation, KeySource, Revocations, VerifiedToken, verify_token
+from tokensvc.verify import Expectation, KeySource, Revocations, VerifiedToken
+from tokensvc.verify.cached import CachedVerifier
 
 __all__ = ["BearerJudge", "system_clock"]
 
@@ -30,6 +31,8 @@ class BearerJudge:
     revocations: Revocations | Callable[[], Revocations]
     resource_metadata: str
     clock: Clock
+    # A client sends its token with every call.
+    _verifier: CachedVerifier = field(default_factory=CachedVerifier, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what would break a header, or let in tokens that are not for a resource."""
@@ -44,7 +47,7 @@ class BearerJudge:
             if token is None:
                 return self.refuse(None, scope=scope)
             revocations = self.revocations() if callable(self.revocations) else self.revocations
-            verified = verify_token(
+            verified = self._verifier.verify_token(
                 token, keys=self.keys, expect=self.expect, now=self.clock(), revocations=revocations
             )
             if scope is not None:

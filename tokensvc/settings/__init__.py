@@ -7,6 +7,7 @@ from tokensvc.settings.agent_keys import load_agent_keys
 from tokensvc.settings.environment import CONFIG_VARIABLE
 from tokensvc.settings.load import examine_settings, load_settings
 from tokensvc.settings.model import (
+    NO_TYP,
     Agent,
     AuthMethod,
     Ceiling,
@@ -25,6 +26,7 @@ from tokensvc.settings.values import MAX_ROOT_LIFETIME_S
 __all__ = [
     "CONFIG_VARIABLE",
     "MAX_ROOT_LIFETIME_S",
+    "NO_TYP",
     "Agent",
     "AuthMethod",
     "Ceiling",

@@ -1,52 +1,38 @@
 """Settings checked against each other: what each value alone cannot show. One function for each rule.
 
+The rules about identity providers are in `provider_conflicts`.
+
 Two rules cannot be settled here. With an empty `subject_prefix` any agent id could be a user's, so the exchange refuses
 a user who bears the id of an agent. And what needs more than the settings (where `serve` was told to listen, the
 service's own keys) is in `start`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from tokensvc.core.scope import ScopeGrammar, require_grammar, usable_scope
 from tokensvc.errors import Malformed
-from tokensvc.settings.model import AuthMethod, Settings
+from tokensvc.settings.conflict import Conflict, nearest, repeats
+from tokensvc.settings.model import Agent, AuthMethod, Operator, Resource, Settings
+from tokensvc.settings.provider_conflicts import PROVIDER_RULES
 
 __all__ = ["Conflict", "find_conflicts"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
-    """A setting that does not go with the others."""
-
-    key: str
-    problem: str
-    remedy: str
-
-
 def find_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every conflict, rule by rule."""
-    for rule in _RULES:
+    for rule in (*_RULES, *PROVIDER_RULES):
         yield from rule(settings)
 
 
 def _own_issuer(settings: Settings) -> Iterator[Conflict]:
-    """The token service itself is no resource, and no upstream: its own tokens never start a delegation."""
+    """The token service itself is no resource."""
     for index, resource in enumerate(settings.resources):
         if resource.id == settings.issuer:
             yield Conflict(
                 key=f"resource[{index}].id",
                 problem="is the token service's own issuer",
                 remedy="Register the API that tokens are for; the token service is not one.",
-            )
-    for index, provider in enumerate(settings.identity_providers):
-        if provider.iss == settings.issuer:
-            yield Conflict(
-                key=f"identity_provider[{index}].iss",
-                problem="is the token service's own issuer",
-                remedy="Write the iss of the identity provider's tokens.",
             )
 
 
@@ -70,31 +56,35 @@ def _parties_unique(settings: Settings) -> Iterator[Conflict]:
         (f"resource[{index}].client_id", resource.client_id) for index, resource in enumerate(settings.resources)
     ]
     clients += [(f"operator[{index}].id", operator.id) for index, operator in enumerate(settings.operators)]
-    yield from _repeats(
+    yield from repeats(
         clients,
         "{value} is also the id of another client",
         "Give every agent, resource server and operator its own id.",
     )
     resources = [(f"resource[{index}].id", resource.id) for index, resource in enumerate(settings.resources)]
-    yield from _repeats(resources, "{value} is registered twice", "Merge the two [[resource]] tables.")
+    yield from repeats(resources, "{value} is registered twice", "Merge the two [[resource]] tables.")
     names = [
         (f"resource[{index}].names", name)
         for index, resource in enumerate(settings.resources)
         for name in sorted(resource.names)
     ]
-    yield from _repeats(names, "{value} is also the name of another resource", "A name may stand at one resource only.")
+    yield from repeats(names, "{value} is also the name of another resource", "A name may stand at one resource only.")
 
 
 def _secrets_unique(settings: Settings) -> Iterator[Conflict]:
     """Two parties with one secret could act as each other."""
-    tables = {"agent": settings.agents, "resource": settings.resources, "operator": settings.operators}
+    tables: dict[str, tuple[Agent | Resource | Operator, ...]] = {
+        "agent": settings.agents,
+        "resource": settings.resources,
+        "operator": settings.operators,
+    }
     hashes = [
         (f"{table}[{index}].secret_sha256", digest)
         for table, parties in tables.items()
         for index, party in enumerate(parties)
         for digest in party.secret_sha256
     ]
-    yield from _repeats(hashes, "holds the secret of another client", "Generate a secret for each.")
+    yield from repeats(hashes, "holds the secret of another client", "Generate a secret for each.")
 
 
 def _credentials(settings: Settings) -> Iterator[Conflict]:
@@ -108,7 +98,11 @@ def _credentials(settings: Settings) -> Iterator[Conflict]:
         if getattr(agent, unused):
             remedy = f"Remove it, or change auth: {unused} is {_CREDENTIALS[unused]}."
             yield Conflict(key=f"agent[{index}].{unused}", problem=f"has no use: auth is {agent.auth}", remedy=remedy)
-    for table, parties in {"resource": settings.resources, "operator": settings.operators}.items():
+    others: dict[str, tuple[Resource | Operator, ...]] = {
+        "resource": settings.resources,
+        "operator": settings.operators,
+    }
+    for table, parties in others.items():
         for index, party in enumerate(parties):
             if party.auth is AuthMethod.PRIVATE_KEY_JWT:
                 yield Conflict(
@@ -144,7 +138,7 @@ def _registered_scopes(settings: Settings) -> Iterator[Conflict]:
             yield Conflict(
                 key=f"agent[{index}].scopes",
                 problem=f"{scope} is registered at no resource",
-                remedy=_nearest(scope, known, "Add it to the scopes of a [[resource]]."),
+                remedy=nearest(scope, known, "Add it to the scopes of a [[resource]]."),
             )
 
 
@@ -161,7 +155,7 @@ def _registered_resources(settings: Settings) -> Iterator[Conflict]:
             yield Conflict(
                 key=key,
                 problem=f"{resource} is not registered",
-                remedy=_nearest(resource, known, "Add a [[resource]] with this id."),
+                remedy=nearest(resource, known, "Add a [[resource]] with this id."),
             )
 
 
@@ -171,7 +165,7 @@ def _default_resources(settings: Settings) -> Iterator[Conflict]:
             yield Conflict(
                 key=f"agent[{index}].default_resource",
                 problem="is not among the agent's resources",
-                remedy=_nearest(agent.default_resource, agent.resources, f"Add it to agent[{index}].resources."),
+                remedy=nearest(agent.default_resource, agent.resources, f"Add it to agent[{index}].resources."),
             )
 
 
@@ -182,7 +176,7 @@ def _servers(settings: Settings) -> Iterator[Conflict]:
             yield Conflict(
                 key=f"agent[{index}].downstream_resources",
                 problem=f"{resource} is not among the agent's resources",
-                remedy=_nearest(resource, agent.resources, f"Add it to agent[{index}].resources."),
+                remedy=nearest(resource, agent.resources, f"Add it to agent[{index}].resources."),
             )
         for name, other in (("serves", "downstream_resources"), ("downstream_resources", "serves")):
             if getattr(agent, name) and not getattr(agent, other):
@@ -206,7 +200,7 @@ def _delegatees(settings: Settings) -> Iterator[Conflict]:
                 problem, remedy = "names the agent itself", "Remove it: an agent may always narrow its own token."
             else:
                 problem = f"{delegatee} is no registered agent"
-                remedy = _nearest(delegatee, known - {agent.id}, "Add an [[agent]] with this id, or remove it.")
+                remedy = nearest(delegatee, known - {agent.id}, "Add an [[agent]] with this id, or remove it.")
             yield Conflict(key=f"agent[{index}].may_delegate_to", problem=problem, remedy=remedy)
 
 
@@ -218,7 +212,7 @@ def _fronts(settings: Settings) -> Iterator[Conflict]:
         for index, agent in enumerate(settings.agents)
         for front in sorted(agent.fronts)
     ]
-    yield from _repeats(fronts, "{value} is also the front of another agent", "A front may stand at one agent only.")
+    yield from repeats(fronts, "{value} is also the front of another agent", "A front may stand at one agent only.")
     for index, agent in enumerate(settings.agents):
         for front in sorted(agent.fronts & (ids - {agent.id})):
             yield Conflict(
@@ -226,18 +220,6 @@ def _fronts(settings: Settings) -> Iterator[Conflict]:
                 problem=f"{front} is the id of another agent",
                 remedy="Remove it: a user's token obtained by an agent starts that agent's delegations only.",
             )
-
-
-def _agents_and_users(settings: Settings) -> Iterator[Conflict]:
-    """An agent id is never a user's (RFC 9068 s5). An empty prefix says nothing; see the top of the file."""
-    for provider in settings.identity_providers:
-        for index, agent in enumerate(settings.agents):
-            if provider.subject_prefix and agent.id.startswith(provider.subject_prefix):
-                yield Conflict(
-                    key=f"agent[{index}].id",
-                    problem="could be the name of a user: it starts with a subject_prefix",
-                    remedy="Rename the agent, or change the subject_prefix of the identity provider.",
-                )
 
 
 _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
@@ -253,7 +235,6 @@ _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
     _servers,
     _delegatees,
     _fronts,
-    _agents_and_users,
 )
 
 
@@ -269,17 +250,3 @@ def _is_in_grammar(scope: str, grammar: ScopeGrammar) -> bool:
     except Malformed:
         return False
     return True
-
-
-def _repeats(entries: Iterable[tuple[str, str]], problem: str, remedy: str) -> Iterator[Conflict]:
-    """A conflict at each key whose value was seen before."""
-    seen: set[str] = set()
-    for key, value in entries:
-        if value in seen:
-            yield Conflict(key=key, problem=problem.format(value=value), remedy=remedy)
-        seen.add(value)
-
-
-def _nearest(name: str, known: Iterable[str], otherwise: str) -> str:
-    close = get_close_matches(name, sorted(known), n=1)
-    return f"Did you mean {close[0]}? Else: {otherwise}" if close else otherwise

@@ -12,7 +12,15 @@ from typing import Final
 from tokensvc.errors import ConfigurationError, printable
 from tokensvc.settings.known import KNOWN, LISTS, KeyPath
 
-__all__ = ["CONFIG_VARIABLE", "ENVIRONMENT", "Override", "read_overrides", "refuse_unknown", "with_overrides"]
+__all__ = [
+    "CONFIG_VARIABLE",
+    "ENVIRONMENT",
+    "VARIABLES",
+    "Override",
+    "read_overrides",
+    "refuse_unknown",
+    "with_overrides",
+]
 
 CONFIG_VARIABLE: Final = "TOKENSVC_CONFIG"
 """Names the configuration file, for the commands."""
@@ -25,11 +33,12 @@ _PREFIX: Final = "TOKENSVC_"
 _OTHERS: Final = (CONFIG_VARIABLE, "TOKENSVC_REQUIRE_ALL")
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 _SECTIONS: Final = frozenset(path[:-1] for path in KNOWN)
-_VARIABLES: Final = {
+VARIABLES: Final[Mapping[str, KeyPath]] = {
     _PREFIX + "__".join(path).upper(): path
     for path in KNOWN
     if path not in _SECTIONS and not any(path[: len(table)] == table for table in LISTS)
 }
+"""Every variable that is a setting, and the key whose value it overrides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +54,14 @@ def read_overrides(environ: Mapping[str, str]) -> tuple[Override, ...]:
     """The settings that `environ` states. Text that is a whole number becomes one where the setting is one."""
     return tuple(
         Override(variable=variable, path=path, value=_convert(environ[variable], path))
-        for variable, path in _VARIABLES.items()
+        for variable, path in VARIABLES.items()
         if variable in environ
     )
 
 
 def refuse_unknown(environ: Mapping[str, str]) -> Iterator[ConfigurationError]:
     """One error for each `TOKENSVC_` variable that is not known, with the nearest that is."""
-    known = [*_VARIABLES, *_OTHERS]
+    known = [*VARIABLES, *_OTHERS]
     for variable in sorted(environ):
         if variable.startswith(_PREFIX) and variable not in known:
             nearest = get_close_matches(variable, known, n=1, cutoff=0)[0]

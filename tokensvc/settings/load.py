@@ -20,7 +20,7 @@ from tokensvc.settings.conflicts import find_conflicts
 from tokensvc.settings.environment import read_overrides, refuse_unknown, with_overrides
 from tokensvc.settings.explain import explain
 from tokensvc.settings.model import Settings, StoreSettings
-from tokensvc.settings.upstream import load_upstream_keys
+from tokensvc.settings.upstream import find_key_problems
 from tokensvc.settings.values import SQLITE
 from tokensvc.smallfile import read_small_file
 
@@ -66,11 +66,11 @@ def examine_settings(path: Path, environ: Mapping[str, str]) -> Settings | tuple
         ConfigurationError(conflict.problem, file=file, key=conflict.key, remedy=conflict.remedy)
         for conflict in find_conflicts(settings)
     ]
-    for load_keys in (load_upstream_keys, load_agent_keys):
-        try:
-            load_keys(settings)
-        except ConfigurationError as exc:
-            problems.append(exc)
+    problems += find_key_problems(settings)
+    try:
+        load_agent_keys(settings)
+    except ConfigurationError as exc:
+        problems.append(exc)
     return tuple(problems) or settings
 
 
@@ -108,7 +108,8 @@ def _resolve_paths(settings: Settings, folder: Path) -> Settings:
         password_file=None if secret is None else folder / secret,
     )
     providers = tuple(
-        replace(provider, jwks_file=folder / provider.jwks_file) for provider in settings.identity_providers
+        provider if provider.jwks_file is None else replace(provider, jwks_file=folder / provider.jwks_file)
+        for provider in settings.identity_providers
     )
     agents = tuple(
         agent if agent.jwks_file is None else replace(agent, jwks_file=folder / agent.jwks_file)

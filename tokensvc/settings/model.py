@@ -1,11 +1,14 @@
 """The settings as frozen values. Each value is checked alone here, and against the others in `conflicts`.
 
 The names of the fields are the keys of `tokensvc.toml`; only the lists of tables are singular there (`[[agent]]`).
+The text below a field is its row in docs/configuration.md (`make docs`), and the first paragraph of a class is what
+stands above its rows. Where the type does not tell how a key is written, a last paragraph `Written: ...` does.
 """
 
 import hashlib
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from tokensvc.core.authority import Attenuation
 from tokensvc.core.details import NO_DETAILS, OtherDetail, ToolDetail, render_details
 from tokensvc.core.jsontext import JsonValue, render_json
+from tokensvc.core.jwks_url import UnsafeReach, discovery_url
 from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import ScopeGrammar
 from tokensvc.settings.redis_url import REDIS_SCHEMES, RedisUrl, parse_redis_url
@@ -23,17 +27,23 @@ from tokensvc.settings.values import (
     MAX_ROOT_LIFETIME_S,
     SQLITE,
     AuthorizationDetails,
+    ClaimRules,
+    ClientIds,
     Depth,
     FilePath,
     IssuerUrl,
     Lifetime,
     Name,
     Names,
+    Networks,
     ResourceNames,
     Resources,
     ResourceUri,
+    ScopeMap,
+    Scopes,
     SecretHashes,
     SomeAlgorithms,
+    SomeClaim,
     SomeNames,
     SomeResources,
     SomeScopes,
@@ -43,6 +53,7 @@ from tokensvc.settings.values import (
 )
 
 __all__ = [
+    "NO_TYP",
     "Agent",
     "AuthMethod",
     "Ceiling",
@@ -70,9 +81,18 @@ DEFAULT_TOKEN_BYTES: Final = 8000
 # What our own verifier accepts; a smaller token than the lower bound has no room for a chain.
 MAX_TOKEN_BYTES: Final = 16384
 MIN_TOKEN_BYTES: Final = 1024
+# At about a thousand exchanges a second the last of these waits an eighth of a second.
+DEFAULT_MAX_REQUESTS: Final = 128
+# As many as there may be connections: no bound of its own.
+MAX_REQUESTS: Final = 1000
 # An assertion is made for one request (RFC 7523 s3 leaves the length to us). Authlib makes them for an hour.
 DEFAULT_ASSERTION_LIFETIME_S: Final = 300
 MAX_ASSERTION_LIFETIME_S: Final = 3600
+# Each is fetched from in the background, and a token is held against one of them only.
+MAX_PROVIDERS: Final = 100
+NO_TYP: Final = "none"
+"""Stands in `typ` for tokens that have none."""
+
 _CONFIG: Final = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_by_name=True)
 
 
@@ -86,14 +106,16 @@ class AuthMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class StoreSettings:
-    """Where state is kept: `sqlite:///FILE`, `redis://HOST` or `memory:` (which forgets when the process ends).
+    """Where state is kept.
 
-    `password_file` holds the password of a Redis server whose URL has none. `shown` is the URL without a password, for
-    every eye; `url` itself goes to nobody.
+    `shown` is the URL without a password, for every eye; `url` itself goes to nobody.
     """
 
     url: StoreUrl = Field(default="sqlite:///tokensvc.db", repr=False)
+    """`sqlite:///FILE`, `sqlite:////ABSOLUTE/FILE`, `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]`, `rediss` for the
+    same with TLS, or `memory:`, which forgets when the process ends."""
     password_file: FilePath | None = None
+    """The password of a Redis server whose URL has none."""
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -114,29 +136,40 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class ServerSettings:
-    """Where the service listens. Port 0 lets the system choose one."""
+    """Where the service listens."""
 
     host: Name = "127.0.0.1"
+    """The address to listen on. With an http issuer only a loopback address: nothing but a proxy in front encrypts."""
     port: Annotated[StrictInt, Field(ge=0, le=65535)] = 8700
+    """The port to listen on; with 0 the system chooses one."""
+    max_requests: Annotated[StrictInt, Field(ge=1, le=MAX_REQUESTS)] = DEFAULT_MAX_REQUESTS
+    """Requests that a process works on at once; what comes on top is answered 503 at once. GET is not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class KeySettings:
-    """The service's signing keys: the folder that holds them and the algorithm of the one that signs."""
+    """The service's signing keys."""
 
     dir: FilePath = Path("keys")
+    """The folder of the private keys, one file each. No other user may write to it, nor read a file in it."""
     algorithm: Algorithm = Algorithm.ES256
+    """Of the key that signs: the newest in the folder that has it. Every key there is published."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Limits:
-    """Bounds on everything issued. `token_bytes` is the size of an issued token."""
+    """Bounds on everything issued."""
 
     depth: Depth = DEFAULT_DEPTH
+    """Delegations in a row."""
     token_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_TOKEN_LIFETIME_S)] = DEFAULT_TOKEN_LIFETIME_S
+    """Of one token. Offline verifiers hear of a revocation this late at worst; agents renew."""
     root_lifetime_s: Lifetime = MAX_ROOT_LIFETIME_S
+    """Of all that follows from one user's token, counted from its first exchange."""
     leeway_s: Annotated[StrictInt, Field(ge=0, le=MAX_LEEWAY_S)] = DEFAULT_LEEWAY_S
+    """What the clocks of others may differ by."""
     token_bytes: Annotated[StrictInt, Field(ge=MIN_TOKEN_BYTES, le=MAX_TOKEN_BYTES)] = DEFAULT_TOKEN_BYTES
+    """The size of an issued token. Proxies take header lines of about 8 KiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -144,74 +177,156 @@ class Ceiling:
     """What the users of one identity provider can authorise at most."""
 
     resources: SomeResources
+    """The resources. Each is registered as `[[resource]]`; a root gets no scope but theirs."""
     authorization_details: AuthorizationDetails = NO_DETAILS
+    """The tools and arguments (RFC 9396). Every token repeats them, so keep it short.
+
+    Written: list of tables, as the request parameter of that name
+    """
     max_depth: Depth = DEFAULT_DEPTH
+    """Delegations in a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class IdentityProvider:
-    """An issuer of user tokens that may start a delegation.
-
-    `audience`: the values of `aud` that name this service in its tokens; `typ`: the JWS types that it gives them.
-    `session_lifetime_s`: how long a delegation lasts at most; 0 means that it ends with the user's token.
-    """
+    """An issuer of user tokens that may start a delegation. Its keys are in a file, at a URL, or found by discovery."""
 
     iss: Name
-    jwks_file: FilePath
-    audience: SomeNames
+    """The `iss` of its tokens, letter by letter."""
+    enabled: StrictBool = True
+    """`false` bars it, and with it every chain that its users started."""
+    jwks_file: FilePath | None = None
+    """Its public keys in a file: a JWK set, as it publishes it. Read at the start. One of three."""
+    jwks_url: Name | None = None
+    """Its public keys by https: where it publishes its JWK set. Fetched, and again when a key is not known."""
+    discovery: StrictBool = False
+    """Its public keys where the OpenID metadata below its `iss` says."""
+    private_networks: Networks = ()
+    """Networks that keys may be fetched from besides the public internet; where all are loopback, over http too.
+
+    Written: list of networks in CIDR notation
+    """
+    audience: SomeNames = frozenset()
+    """What names this service in the `aud` of its access tokens. Without one, access tokens are refused."""
     typ: SomeNames = frozenset({"at+jwt"})
+    """The types of its access tokens (`typ` of the JWS header). RFC 9068 says `at+jwt`; some providers write `JWT`."""
     algorithms: SomeAlgorithms = frozenset({Algorithm.RS256})
+    """What it signs with. Nothing else is accepted, whatever a token's header says."""
+    client_claims: SomeNames = frozenset({"azp", "client_id"})
+    """The claims of an access token that name the client it was issued to. Each that is there has to fit."""
+    max_token_lifetime_s: Annotated[StrictInt, Field(ge=1)] | None = None
+    """From `iat` to `exp` of its tokens; longer ones are refused."""
+    scope_claim: SomeClaim = ("scope",)
+    """Where the scopes stand: a claim, or a path of members joined by dots; as one text or as a list.
+
+    Written: string
+    """
+    scope_map: ScopeMap = ()
+    """Its names of scopes to ours. When there is one, what it does not name counts for nothing.
+
+    Written: table of its names, each with a list of ours
+    """
+    required_claims: ClaimRules = ()
+    """What its tokens must say: each claim has the value, or one of the values, given here. A tenant, say.
+
+    Written: table of claims, each with a value or a list of values
+    """
+    id_tokens: StrictBool = False
+    """ID tokens are taken as well, of the agent's own client there or of its fronts."""
+    id_token_scopes: Scopes = frozenset()
+    """What an ID token is good for besides what its `scope_claim` says."""
     subject_prefix: SubjectPrefix = ""
+    """Put before the names of its users, so that they are nobody else's. No agent's id may begin with it then."""
     session_lifetime_s: Annotated[StrictInt, Field(ge=0, le=MAX_ROOT_LIFETIME_S)] = 0
+    """How long a delegation lasts at most, from its first exchange; 0: it ends with the user's token."""
     ceiling: Ceiling
+
+    @property
+    def keys_url(self) -> str | None:
+        """What is fetched for its keys: `jwks_url`, or the provider's metadata; None where they are in a file.
+
+        Raises: ValueError for an `iss` that has no metadata.
+        """
+        return discovery_url(self.iss) if self.discovery else self.jwks_url
+
+    @property
+    def reach(self) -> UnsafeReach | None:
+        """Where keys may be fetched from besides the public internet."""
+        if not self.private_networks:
+            return None
+        loopback = all(ip_network(network).is_loopback for network in self.private_networks)
+        return UnsafeReach(networks=self.private_networks, plain_http=loopback)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Agent:
-    """An agent: a client of the token endpoint and an actor in chains.
-
-    It proves itself by one of the secrets of `secret_sha256`, or with `private_key_jwt` by a key of `jwks_file`.
-    `accept_token_endpoint_audience`: its assertions may name the token endpoint's URL instead of the issuer.
-    `fronts` are the upstream clients that obtain users' tokens for this agent alone. `serves`: the resources that it is
-    the server of; what is presented there it may exchange, to go on at its `downstream_resources`. `enabled = false`
-    bars it.
-    """
+    """An agent: a client of the token endpoint and an actor in chains."""
 
     id: Name
+    """Its `client_id`, and its name in chains."""
     auth: AuthMethod
+    """How it proves itself at every endpoint, and no other way."""
     secret_sha256: SecretHashes = Field(default=(), repr=False)
+    """SHA-256 of its secret, of at least 128 random bits. Two may live at once, to replace one without an outage.
+
+    Written: list (1 to 2) of strings of 64 hexadecimal digits, lowercase
+    """
     jwks_file: FilePath | None = None
+    """Its public keys, for `private_key_jwt`: a JWK set. No two parties may hold one key."""
     accept_token_endpoint_audience: StrictBool = False
+    """Its assertions may name the URL of the token endpoint instead of the issuer, as Authlib and Spring do."""
     max_assertion_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_ASSERTION_LIFETIME_S)] = (
         DEFAULT_ASSERTION_LIFETIME_S
     )
+    """Of its assertions. Authlib makes them for an hour."""
     scopes: SomeScopes
+    """What it may ever be given."""
     resources: SomeResources
+    """Where it may ever get a token for."""
     may_delegate_to: Names = frozenset()
+    """The agents that it may hand work to. Looked at again at every exchange, for every hop of a chain."""
     fronts: Names = frozenset()
+    """The clients of the identity provider, such as a chat UI, that obtain users' tokens for this agent alone."""
+    upstream_client_ids: ClientIds = ()
+    """What the agent itself is called at an identity provider; elsewhere it is called by its `id`.
+
+    Written: table of the `iss` of identity providers, each with a client id
+    """
     serves: Resources = frozenset()
+    """The resources that it is the server of: what is presented there it may exchange, to call further."""
     downstream_resources: Resources = frozenset()
+    """Where it calls further with what is presented to it, while that lives. Some of its `resources`."""
     default_resource: ResourceUri | None = None
+    """What a token is for when a request does not say. One of its `resources`."""
     max_lifetime_s: Lifetime | None = None
+    """Of a delegation to this agent."""
     max_depth: Depth | None = None
+    """The highest hop that may ever stand below one of this agent, counted from the first (1)."""
     enabled: StrictBool = True
+    """`false` bars it, and with it every chain that it is in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Resource:
-    """A resource server: what tokens are for. As `client_id` it may ask about tokens; it never gets one.
-
-    `names` are what the parameter `audience` may call it by. `enforces_details`: it checks the authorization details of
-    every call, so that a delegation without a tool, under attenuation "authority", really is less.
-    """
+    """A resource server: what tokens are for. It may ask about tokens; it never gets one."""
 
     id: ResourceUri
+    """The `aud` of its tokens: an absolute URI without a fragment. Compared letter by letter."""
     client_id: Name
+    """Its name for asking about tokens (introspection)."""
     names: ResourceNames = frozenset()
+    """What the parameter `audience` may call it. No URIs."""
     scopes: SomeScopes
+    """The scopes that mean something there."""
     secret_sha256: SecretHashes = Field(repr=False)
+    """SHA-256 of its secret, as for an agent.
+
+    Written: list (1 to 2) of strings of 64 hexadecimal digits, lowercase
+    """
     auth: AuthMethod = AuthMethod.CLIENT_SECRET_BASIC
+    """How it proves itself when it asks."""
     enforces_details: StrictBool = False
+    """It checks the details of every call, so that under `attenuation = "authority"` less tools are less authority."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -219,30 +334,40 @@ class Operator:
     """Somebody who may revoke anything, by a secret of its own. It gets no tokens and introspects none."""
 
     id: Name
+    """Its name, as `client_id` and in records."""
     secret_sha256: SecretHashes = Field(repr=False)
+    """SHA-256 of its secret, as for an agent.
+
+    Written: list (1 to 2) of strings of 64 hexadecimal digits, lowercase
+    """
     auth: AuthMethod = AuthMethod.CLIENT_SECRET_BASIC
+    """How it proves itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Settings:
-    """Everything that was configured. `load_settings` makes it, with paths resolved; nothing changes it.
+    """The service itself, and how authority is compared.
 
-    `attenuation`: what a delegation leaves out: "scope" a scope, "authority" a scope, resource, detail or tool.
-    `proper_from`: the first hop that has to; 2 lets the first agent hold all that the user's token carries.
-    `scope_grammar`: "exact" names, or "segments", in which crm.* covers crm.read. Verifiers are told the same three.
+    `load_settings` makes it, with paths resolved; nothing changes it.
     `version` names this configuration in records: the first 12 hexadecimal digits of the SHA-256 of every effective
     setting, defaults, overrides and resolved paths included.
     """
 
     issuer: IssuerUrl
+    """The URL of this service, the `iss` of its tokens; every endpoint stands below it. https, or http on a loopback
+    address; no slash at the end."""
     attenuation: Attenuation = Attenuation.SCOPE
+    """What a delegation leaves out: a scope; or a scope, resource, detail or tool. Verifiers are told the same."""
     proper_from: Annotated[StrictInt, Field(ge=1, le=2)] = 1
+    """The first hop that has to leave something out; 2 lets the first agent hold all that the user's token carries.
+    Verifiers are told the same."""
     scope_grammar: ScopeGrammar = ScopeGrammar.EXACT
+    """Plain names, or names in which `crm.*` covers `crm.read`. Verifiers are told the same."""
     store: StoreSettings = Field(default_factory=StoreSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
     keys: KeySettings = Field(default_factory=KeySettings)
     limits: Limits = Field(default_factory=Limits)
-    identity_providers: Annotated[tuple[IdentityProvider, ...], entries(at_least=1, at_most=1)] = Field(
+    identity_providers: Annotated[tuple[IdentityProvider, ...], entries(at_least=1, at_most=MAX_PROVIDERS)] = Field(
         validation_alias="identity_provider"
     )
     agents: Annotated[tuple[Agent, ...], entries(at_most=MAX_ITEMS)] = Field(default=(), validation_alias="agent")

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.model import Settings
+from tokensvc.settings.values import MEMORY
 from tokensvc.smallfile import read_small_file
 
-__all__ = ["load_store_password", "require_own_keys", "require_private_when_plain"]
+__all__ = ["load_store_password", "require_own_keys", "require_private_when_plain", "require_shareable"]
 
 # Longer than any password that Redis is given; anything larger is another file.
 _MAX_PASSWORD_BYTES: Final = 4096
@@ -32,13 +33,22 @@ def require_private_when_plain(settings: Settings, host: str, *, file: str) -> N
     raise ConfigurationError(problem, file=file, key="server.host", remedy=remedy)
 
 
+def require_shareable(settings: Settings, workers: int, *, file: str) -> None:
+    """Several processes need one store: a token used in one of them must be used in all. Raises: ConfigurationError."""
+    if workers == 1 or settings.store.url != MEMORY:
+        return
+    problem = f"{workers} workers, but each would have a memory of its own"
+    remedy = 'Set url = "sqlite:///tokensvc.db", or leave out --workers.'
+    raise ConfigurationError(problem, file=file, key="store.url", remedy=remedy)
+
+
 def require_own_keys(
     settings: Settings, upstream: Mapping[str, KeySet], agents: Mapping[str, KeySet], own: KeySet
 ) -> None:
     """Whoever holds a key under two names speaks for both. Raises: ConfigurationError.
 
-    `upstream` are the keys of the identity providers by their `iss`, `agents` those of agents by their id, `own` those
-    of this service.
+    `upstream` are the keys of identity providers that are in files, by `iss`; `agents` those of agents, by id; `own`
+    those of this service.
     """
     thumbprints = {key.thumbprint for key in own}
     issuers = thumbprints | {key.thumbprint for keys in upstream.values() for key in keys}
@@ -51,12 +61,12 @@ def require_own_keys(
                 remedy=f"Save the public keys of {agent.id} there, as a JWK set.",
             )
     for provider in settings.identity_providers:
-        if any(key.thumbprint in thumbprints for key in upstream[provider.iss]):
+        if any(key.thumbprint in thumbprints for key in upstream.get(provider.iss, ())):
             raise ConfigurationError(
                 "the key set of the identity provider holds a signing key of this token service",
                 file=str(provider.jwks_file),
                 key="",
-                remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys generate",
+                remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys rotate",
             )
 
 

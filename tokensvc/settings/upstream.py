@@ -1,6 +1,6 @@
 """The public keys of the identity providers, read from the files that the settings name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -10,24 +10,56 @@ from tokensvc.errors import ConfigurationError, KeyRefused, Malformed
 from tokensvc.settings.model import IdentityProvider, Settings
 from tokensvc.smallfile import read_small_file
 
-__all__ = ["load_upstream_keys"]
+__all__ = ["find_key_problems", "load_upstream_keys"]
 
 # A hundred RSA keys with their certificates; anything larger is another file.
 _MAX_BYTES: Final = 1_000_000
 
 
 def load_upstream_keys(settings: Settings) -> Mapping[str, KeySet]:
-    """The key set of each identity provider, by its `iss`; each holds a key for one of its algorithms at least.
+    """The key sets that are in files, by the `iss` of each identity provider that is enabled.
 
-    Raises: ConfigurationError, naming the key set's own file.
+    Each holds a key for one of its algorithms at least, and no two share a key. Raises: ConfigurationError, naming the
+    key set's own file.
     """
-    return {provider.iss: _load_key_set(provider) for provider in settings.identity_providers}
+    keys: dict[str, KeySet] = {}
+    for problem in _load(settings, keys):
+        raise problem
+    return keys
 
 
-def _load_key_set(provider: IdentityProvider) -> KeySet:
-    file = str(provider.jwks_file)
+def find_key_problems(settings: Settings) -> Iterator[ConfigurationError]:
+    """Everything for which `load_upstream_keys` would raise."""
+    yield from _load(settings, {})
+
+
+def _load(settings: Settings, keys: dict[str, KeySet]) -> Iterator[ConfigurationError]:
+    """Fills `keys`, and says what could not be."""
+    seen: dict[str, str] = {}
+    for provider in settings.identity_providers:
+        if provider.jwks_file is None or not provider.enabled:
+            continue
+        try:
+            keys[provider.iss] = found = _load_key_set(provider, provider.jwks_file)
+        except ConfigurationError as exc:
+            yield exc
+            continue
+        holders = {seen[key.thumbprint] for key in found if key.thumbprint in seen}
+        for holder in sorted(holders):
+            # Whoever holds the private half speaks for both.
+            yield ConfigurationError(
+                f"the key set holds a key of another identity provider, {holder}",
+                file=str(provider.jwks_file),
+                key="",
+                remedy="Save each identity provider's own JWK set, or have one of them replace its key.",
+            )
+        seen |= {key.thumbprint: provider.iss for key in found}
+
+
+def _load_key_set(provider: IdentityProvider, path: Path) -> KeySet:
+    file = str(path)
     try:
-        keys = parse_jwks(parse_json_object(_read(provider.jwks_file)))
+        keys = parse_jwks(parse_json_object(_read(path)))
     except (Malformed, KeyRefused) as exc:
         remedy = "Save the JWK set again, as the identity provider publishes it at its jwks_uri."
         raise ConfigurationError(exc.description, file=file, key="", remedy=remedy) from exc

@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema, StrictInt
+from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema, PlainValidator, StrictInt
 from pydantic_core import PydanticCustomError, core_schema
 
 from tokensvc.core.authority import is_resource
@@ -25,17 +25,25 @@ __all__ = [
     "SQLITE",
     "UNUSABLE",
     "AuthorizationDetails",
+    "ClaimPath",
+    "ClaimRules",
+    "ClaimValue",
+    "ClientIds",
     "Depth",
     "FilePath",
     "IssuerUrl",
     "Lifetime",
     "Name",
     "Names",
+    "Networks",
     "ResourceNames",
     "ResourceUri",
     "Resources",
+    "ScopeMap",
+    "Scopes",
     "SecretHashes",
     "SomeAlgorithms",
+    "SomeClaim",
     "SomeNames",
     "SomeResources",
     "SomeScopes",
@@ -53,12 +61,21 @@ MAX_ROOT_LIFETIME_S: Final = 8 * 3600
 MAX_SECRETS: Final = 2
 # More than anybody registers by hand; it bounds the cost of one look through a list.
 MAX_ITEMS: Final = 1000
+# Keycloak's resource_access.CLIENT.roles has three; nobody hides a claim deeper than this.
+MAX_CLAIM_STEPS: Final = 8
+
+ClaimPath = tuple[str, ...]
+"""The names of members, from the claims set inwards: `("realm_access", "roles")`."""
+
+ClaimValue = str | int | bool
 
 UNUSABLE: Final = "unusable"
 """The pydantic error type of our own checks; its context holds `problem` and `remedy`."""
 
 # Visible ASCII without quotation mark and backslash (RFC 6749 A.1): safe in logs, records and error descriptions.
 _NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
+# What a claim may be called: any text on one line.
+_CLAIM_NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _URI_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _ISSUER_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
@@ -168,6 +185,78 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _read_claim_path(value: object) -> ClaimPath:
+    """A claim's name, dots between the names of members; or the list of names, where one of them has a dot.
+
+    A name with a colon or slash is one name: `https://api.example/roles` has no member `example/roles`.
+    """
+    match value:
+        case str():
+            path = (value,) if ":" in value or "/" in value else tuple(value.split("."))
+        case list() | tuple() if value and all(isinstance(step, str) for step in value):
+            path = tuple(value)
+        case _:
+            path = ()
+    if not 0 < len(path) <= MAX_CLAIM_STEPS or any(_CLAIM_NAME.fullmatch(step) is None for step in path):
+        raise _unusable(
+            "is no name of a claim, nor a path to one",
+            'Write "scp", "realm_access.roles", or a list of names where one has a dot: ["resource_access", "a.b"].',
+        )
+    return path
+
+
+def _read_claim_rules(value: object) -> tuple[tuple[ClaimPath, tuple[ClaimValue, ...]], ...]:
+    """Pairs of a path and the values one of which the claim must have."""
+    if isinstance(value, tuple):  # read before: a copy of the settings is made
+        return value
+    remedy = 'Write a table: { tid = "...", email_verified = true, hd = ["one.example", "two.example"] }.'
+    if not isinstance(value, dict) or len(value) > MAX_ITEMS:
+        raise _unusable("is not a table of claims and the values they must have", remedy)
+    rules = []
+    for name, wanted in value.items():
+        values = tuple(wanted) if isinstance(wanted, list) else (wanted,)
+        if not values or not all(isinstance(one, str | int | bool) for one in values):
+            raise _unusable("has a claim whose value is no text, whole number or boolean, nor a list of them", remedy)
+        rules.append((_read_claim_path(name), values))
+    return tuple(rules)
+
+
+def _read_scope_map(value: object) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Pairs of a name at the identity provider and the scopes here that it stands for."""
+    if isinstance(value, tuple):
+        return value
+    remedy = 'Write a table of their names and your scopes: { "CRM Reader" = ["crm.read"], admin = "crm.write" }.'
+    if not isinstance(value, dict) or len(value) > MAX_ITEMS:
+        raise _unusable("is not a table of their names and your scopes", remedy)
+    pairs = []
+    for theirs, ours in value.items():
+        scopes = ours if isinstance(ours, list) else [ours]
+        if not theirs or not scopes or not all(isinstance(scope, str) and is_scope_token(scope) for scope in scopes):
+            raise _unusable("maps a name to what is no scope of RFC 6749 s3.3", remedy)
+        pairs.append((theirs, frozenset(scopes)))
+    return tuple(pairs)
+
+
+def _read_client_ids(value: object) -> tuple[tuple[str, str], ...]:
+    """Pairs of an identity provider's `iss` and the client id there."""
+    if isinstance(value, tuple):
+        return value
+    remedy = 'Write a table: { "https://idp.example" = "0oa1b2c3" }.'
+    if not isinstance(value, dict) or len(value) > MAX_ITEMS:
+        raise _unusable("is not a table of identity providers and client ids", remedy)
+    if not all(isinstance(client_id, str) and _NAME.fullmatch(client_id) for client_id in value.values()):
+        raise _unusable("has a client id that is not 1 to 256 visible ASCII characters", remedy)
+    return tuple(value.items())
+
+
+def _require_network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise _unusable("is no network", "Write it like 10.1.0.0/16, or 127.0.0.1/32 for one address.") from None
+    return text
+
+
 def _require_store_url(text: str) -> str:
     if text == MEMORY:
         return text
@@ -213,6 +302,11 @@ FilePath = Annotated[Path, AfterValidator(_require_file)]
 AuthorizationDetails = Annotated[
     Details, GetPydanticSchema(lambda _type, _handler: core_schema.no_info_plain_validator_function(_read_details))
 ]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_require_network)], ...], entries(at_most=MAX_ITEMS)]
+SomeClaim = Annotated[ClaimPath, PlainValidator(_read_claim_path)]
+ClaimRules = Annotated[tuple[tuple[ClaimPath, tuple[ClaimValue, ...]], ...], PlainValidator(_read_claim_rules)]
+ScopeMap = Annotated[tuple[tuple[str, frozenset[str]], ...], PlainValidator(_read_scope_map)]
+ClientIds = Annotated[tuple[tuple[str, str], ...], PlainValidator(_read_client_ids)]
 Lifetime = Annotated[StrictInt, Field(ge=1, le=MAX_ROOT_LIFETIME_S)]
 Depth = Annotated[StrictInt, Field(ge=1, le=HARD_MAX_DEPTH)]
 
@@ -221,9 +315,9 @@ ResourceNames = Annotated[frozenset[Annotated[str, AfterValidator(_require_resou
 SomeNames = Annotated[frozenset[Name], entries(at_least=1, at_most=MAX_ITEMS)]
 Resources = Annotated[frozenset[ResourceUri], entries(at_most=MAX_ITEMS)]
 SomeResources = Annotated[frozenset[ResourceUri], entries(at_least=1, at_most=MAX_ITEMS)]
-SomeScopes = Annotated[
-    frozenset[Annotated[str, AfterValidator(_require_scope_token)]], entries(at_least=1, at_most=MAX_SCOPES)
-]
+ScopeToken = Annotated[str, AfterValidator(_require_scope_token)]
+Scopes = Annotated[frozenset[ScopeToken], entries(at_most=MAX_SCOPES)]
+SomeScopes = Annotated[frozenset[ScopeToken], entries(at_least=1, at_most=MAX_SCOPES)]
 SomeAlgorithms = Annotated[frozenset[Algorithm], entries(at_least=1, at_most=len(Algorithm))]
 SecretHashes = Annotated[
     tuple[Annotated[str, AfterValidator(_require_secret_hash)], ...], entries(at_least=1, at_most=MAX_SECRETS)

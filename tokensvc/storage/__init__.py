@@ -1,1 +1,1 @@
-"""Adapters for `ports.Store`: memory (tests and trials) and sqlite (the embedded default)."""
+"""Adapters for `ports.Store`: memory (tests and trials), sqlite (the embedded default) and redis (several machines)."""

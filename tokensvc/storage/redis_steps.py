@@ -226,7 +226,10 @@ def _render_optional(text: str | None) -> str:
 
 
 def _parse_optional(reply: Reply) -> str | None:
-    return _present(cast("bytes", reply).decode("utf-8"))
+    try:
+        return _present(cast("bytes", reply).decode("utf-8"))
+    except UnicodeDecodeError as exc:
+        raise Unavailable("a stored note cannot be read") from exc
 
 
 def _present(text: str) -> str | None:

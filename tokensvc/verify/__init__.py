@@ -9,6 +9,7 @@ from tokensvc.core.entry import Evidence
 from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.keyset import KeySet, PublicKey, parse_jwks
 from tokensvc.core.scope import ScopeGrammar
+from tokensvc.verify.cached import CachedVerifier
 from tokensvc.verify.expectation import Expectation
 from tokensvc.verify.explain import Change, Explanation, explain_token
 from tokensvc.verify.keysource import KeySource, StaticKeys
@@ -18,6 +19,7 @@ from tokensvc.verify.verifier import Revocations, verify_token
 
 __all__ = [
     "Attenuation",
+    "CachedVerifier",
     "Change",
     "Dimension",
     "Evidence",

@@ -8,6 +8,8 @@
 
     keys.refresh_sync()         # instead, in a script without an event loop
 
+`fetch_from` and `discover` fetch one issuer's set for a `RefreshedKeys` of your own, where issuers differ in reach.
+
 Hostile answers are bounded: whole time, size, no redirect, no compression, status 200, a JSON media type, no address
 inside. A failure leaves the last good set as it is; see `RefreshedKeys`.
 """
@@ -22,13 +24,14 @@ from typing import Final
 
 import httpx2
 
-from tokensvc.core.jsontext import parse_json_object
+from tokensvc.core.jsontext import JsonObject, parse_json_object
+from tokensvc.core.jwks_url import discovery_url
 from tokensvc.core.keyset import KeySet, parse_jwks
 from tokensvc.errors import Unavailable
-from tokensvc.verify.jwks_refresh import FetchedKeys, RefreshedKeys, seconds_since_boot
+from tokensvc.verify.jwks_refresh import Fetch, FetchedKeys, RefreshedKeys, seconds_since_boot
 from tokensvc.verify.jwks_url import IPAddress, JwksUrl, Resolve, UnsafeReach, look_up, parse_jwks_url, reachable
 
-__all__ = ["RefreshedKeys", "UnsafeReach", "https_keys"]
+__all__ = ["Door", "RefreshedKeys", "UnsafeReach", "discover", "fetch_from", "https_keys", "open_door"]
 
 # The hundred keys that a set may have, RSA with 8192 bits, take 150 KB.
 _MAX_BYTES: Final = 256 * 1024
@@ -58,18 +61,9 @@ def https_keys(
     `RefreshedKeys`. Proxies, certificates and passwords that the environment names are passed over.
     Raises: ValueError for terms that cannot be meant; it names the issuer, and does not repeat the URL.
     """
-    if tls is not None and not (tls.check_hostname and tls.verify_mode is ssl.CERT_REQUIRED):
-        raise ValueError("tls does not check the certificate and the host name")
-    parsed = {iss: _parse_url(iss, url, reach) for iss, url in urls.items()}
-    door = _Door(
-        reach=reach,
-        tls=httpx2.create_ssl_context(trust_env=False) if tls is None else tls,
-        resolve=resolve,
-        # Leaves time for another address; the whole is bounded by `timeout_s`.
-        connect_s=timeout_s / 2,
-    )
+    door = open_door(reach=reach, tls=tls, timeout_s=timeout_s, resolve=resolve)
     return RefreshedKeys(
-        {iss: _Source(url=url, door=door) for iss, url in parsed.items()},
+        {iss: _fetch_for(iss, url, door) for iss, url in urls.items()},
         timeout_s=timeout_s,
         cooldown_s=cooldown_s,
         max_fresh_s=max_fresh_s,
@@ -79,47 +73,35 @@ def https_keys(
     )
 
 
-def _parse_url(iss: str, url: str, reach: UnsafeReach | None) -> JwksUrl:
-    try:
-        return parse_jwks_url(url, reach=reach)
-    except ValueError as exc:
-        raise ValueError(f"the key set URL of {iss}: {exc}") from None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Door:
-    """How requests go out."""
+class Door:
+    """How requests go out: made by `open_door`."""
 
     reach: UnsafeReach | None
     tls: ssl.SSLContext = field(repr=False)
     resolve: Resolve
     connect_s: float
 
+    async def get(self, url: JwksUrl) -> "_Answer":
+        """The JSON text at `url`. Its caller bounds the time.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
-    """One issuer's URL; calling it fetches the key set. Its caller bounds the time."""
-
-    url: JwksUrl
-    door: _Door
-
-    async def __call__(self) -> FetchedKeys:
-        """Raises: Unavailable, Malformed, KeyRefused, OSError, httpx2.HTTPError."""
-        addresses = await reachable(self.url, reach=self.door.reach, resolve=self.door.resolve)
+        Raises: Unavailable, OSError, httpx2.HTTPError.
+        """
+        addresses = await reachable(url, reach=self.reach, resolve=self.resolve)
         *others, last = addresses[:_MAX_ADDRESSES_TRIED]
         # A transport, not a client: it knows nothing of redirects, cookies, proxies and .netrc, and logs no URL.
-        async with httpx2.AsyncHTTPTransport(verify=self.door.tls, trust_env=False) as transport:
+        async with httpx2.AsyncHTTPTransport(verify=self.tls, trust_env=False) as transport:
             for address in others:
                 with suppress(httpx2.ConnectError, httpx2.ConnectTimeout):
-                    return await self._get(transport, address)
-            return await self._get(transport, last)
+                    return await self._get(transport, url, address)
+            return await self._get(transport, url, last)
 
-    async def _get(self, transport: httpx2.AsyncHTTPTransport, address: IPAddress) -> FetchedKeys:
+    async def _get(self, transport: httpx2.AsyncHTTPTransport, url: JwksUrl, address: IPAddress) -> "_Answer":
         request = httpx2.Request(
             "GET",
-            self.url.at(address),
+            url.at(address),
             headers={
-                "host": self.url.authority,
+                "host": url.authority,
                 "accept": ", ".join(_MEDIA_TYPES),
                 "accept-encoding": "identity",
                 "connection": "close",
@@ -127,20 +109,107 @@ class _Source:
             },
             extensions={
                 # The name that the server is asked for, and that its certificate must be for.
-                "sni_hostname": self.url.host,
-                "timeout": {"connect": self.door.connect_s},
+                "sni_hostname": url.host,
+                "timeout": {"connect": self.connect_s},
             },
         )
         response = await transport.handle_async_request(request)
         async with aclosing(response):
-            _require_key_set(response)
-            body = await _read(response)
+            _require_json(response)
+            return _Answer(body=await _read(response), headers=response.headers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What came, read to its end and not parsed."""
+
+    body: bytes
+    headers: httpx2.Headers
+
+
+def open_door(
+    *,
+    reach: UnsafeReach | None = None,
+    tls: ssl.SSLContext | None = None,
+    timeout_s: float = 5.0,
+    resolve: Resolve = look_up,
+) -> Door:
+    """The way out, as `https_keys` describes it. Raises: ValueError for `tls` that checks nothing."""
+    if tls is not None and not (tls.check_hostname and tls.verify_mode is ssl.CERT_REQUIRED):
+        raise ValueError("tls does not check the certificate and the host name")
+    return Door(
+        reach=reach,
+        tls=httpx2.create_ssl_context(trust_env=False) if tls is None else tls,
+        resolve=resolve,
+        # Leaves time for another address; the whole is bounded by `timeout_s`.
+        connect_s=timeout_s / 2,
+    )
+
+
+def fetch_from(url: str, door: Door) -> Fetch:
+    """Fetches the key set at `url`. Raises: ValueError, at once, for a URL that may not be fetched."""
+    return _Source(url=parse_jwks_url(url, reach=door.reach), door=door)
+
+
+def discover(iss: str, door: Door) -> Fetch:
+    """Fetches the key set that the OpenID provider `iss` names in its metadata, which is fetched anew each time.
+
+    The metadata must say that it is `iss`, exactly; nothing but its `jwks_uri` is used, and that is fetched by the same
+    rules. Raises: ValueError, at once, for an `iss` that is no URL to fetch from.
+    """
+    return _Discovered(iss=iss, url=parse_jwks_url(discovery_url(iss), reach=door.reach), door=door)
+
+
+def _fetch_for(iss: str, url: str, door: Door) -> Fetch:
+    try:
+        return fetch_from(url, door)
+    except ValueError as exc:
+        raise ValueError(f"the key set URL of {iss}: {exc}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """One issuer's URL; calling it fetches the key set. Its caller bounds the time."""
+
+    url: JwksUrl
+    door: Door
+
+    async def __call__(self) -> FetchedKeys:
+        """Raises: Unavailable, Malformed, KeyRefused, OSError, httpx2.HTTPError."""
+        answer = await self.door.get(self.url)
         # In a thread: parsing the worst of bodies takes a tenth of a second, for which the loop must not stand still.
-        return FetchedKeys(keys=await asyncio.to_thread(_parse, body), max_age_s=_max_age_s(response.headers))
+        return FetchedKeys(keys=await asyncio.to_thread(_parse, answer.body), max_age_s=_max_age_s(answer.headers))
 
 
-def _require_key_set(response: httpx2.Response) -> None:
-    """Raises: Unavailable for headers that do not announce a key set as it is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Discovered:
+    """One OpenID provider; calling it fetches its metadata and then its key set. Its caller bounds the time of both."""
+
+    iss: str
+    url: JwksUrl
+    door: Door
+
+    async def __call__(self) -> FetchedKeys:
+        """Raises: as `_Source`."""
+        answer = await self.door.get(self.url)
+        metadata = await asyncio.to_thread(parse_json_object, answer.body)
+        return await _Source(url=self._jwks_uri(metadata), door=self.door)()
+
+    def _jwks_uri(self, metadata: JsonObject) -> JwksUrl:
+        # OpenID Connect Discovery s4.3: else one provider could hand out the keys of another.
+        if metadata.get("issuer") != self.iss:
+            raise Unavailable("the metadata is that of another issuer")
+        jwks_uri = metadata.get("jwks_uri")
+        if not isinstance(jwks_uri, str):
+            raise Unavailable("the metadata names no jwks_uri")
+        try:
+            return parse_jwks_url(jwks_uri, reach=self.door.reach)
+        except ValueError as exc:
+            raise Unavailable(f"the jwks_uri of the metadata: {exc}") from None
+
+
+def _require_json(response: httpx2.Response) -> None:
+    """Raises: Unavailable for headers that do not announce JSON as it is."""
     if response.status_code != _OK:
         raise Unavailable(f"the answer has the status {response.status_code}")
     # The header as it was sent: two of them would be read as one with a comma, which is no media type here.

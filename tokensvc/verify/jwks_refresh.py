@@ -128,6 +128,29 @@ class RefreshedKeys:
             raise Unavailable("the key set of the issuer cannot be had at the moment")
         return key
 
+    async def look_up(self, iss: str, kid: str) -> PublicKey | None:
+        """As `find`, but what an unknown `kid` or a missing set asks for is waited for, `timeout_s` at most.
+
+        Any number of callers share one fetch, and the cool-down holds. Raises: Unavailable; RuntimeError outside of
+        `async with`.
+        """
+        self._require_entered()
+        held = self._held.get(iss)
+        if held is None:
+            return None
+        good = held.good
+        if good is None or not held.is_usable(self._clock()) or good.keys.find(kid) is None:
+            self._start_if_due(self._loop, held)
+            await _finished([] if held.attempt is None else [held.attempt])
+        return self.find(iss, kid)
+
+    def holds(self, iss: str, thumbprint: str) -> bool:
+        """True when the last good set of that issuer has a key with this RFC 7638 thumbprint."""
+        held = self._held.get(iss)
+        return (
+            held is not None and held.good is not None and any(key.thumbprint == thumbprint for key in held.good.keys)
+        )
+
     async def __aenter__(self) -> Self:
         """Start to keep every set fresh, in the background. Raises: RuntimeError when that is so already."""
         if self._loop is not None:

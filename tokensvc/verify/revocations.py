@@ -4,11 +4,14 @@ Either a view that says how fresh it is, or the explicit statement that short li
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from operator import attrgetter
+from typing import Final, Protocol
 
 from tokensvc.core.revocation import Revocable, Revocation, RevocationKind
 
 __all__ = ["LifetimeOnly", "RevocationList", "RevocationView", "UnsafeRevocationElsewhere"]
+
+_ID: Final = attrgetter("id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ class RevocationView(Protocol):
 class RevocationList:
     """A view over revocations that were read at `as_of` and may be relied on for `max_staleness_s` seconds."""
 
-    __slots__ = ("_as_of", "_by_subject", "_max_staleness_s")
+    __slots__ = ("_as_of", "_by_subject", "_ids", "_max_staleness_s")
 
     def __init__(self, revocations: tuple[Revocation, ...], *, as_of: int, max_staleness_s: int) -> None:
         self._as_of = as_of
@@ -61,6 +64,7 @@ class RevocationList:
         self._by_subject: dict[tuple[RevocationKind, str], list[Revocation]] = {}
         for revocation in revocations:
             self._by_subject.setdefault((revocation.kind, revocation.id), []).append(revocation)
+        self._ids = frozenset(revocation.id for revocation in revocations)
 
     @property
     def as_of(self) -> int:
@@ -74,7 +78,8 @@ class RevocationList:
 
     def is_revoked(self, revocables: tuple[Revocable, ...]) -> bool:
         """True when any revocation hits any of `revocables`."""
-        return any(
+        # Of nearly every token nothing is named, whatever its kind.
+        return not self._ids.isdisjoint(map(_ID, revocables)) and any(
             revocation.hits(revocable)
             for revocable in revocables
             for revocation in self._by_subject.get((revocable.kind, revocable.id), ())

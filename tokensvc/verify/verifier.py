@@ -10,19 +10,21 @@ A valid signature is only step 4: a token that the token service itself signed i
 attenuated. What cannot be checked (the proof that `cnf` demands) is refused, never skipped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from tokensvc.core.chain import require_aligned, require_hop_attenuated
 from tokensvc.core.claims import AccessTokenClaims, Delegation, parse_claims, parse_delegation
+from tokensvc.core.construct import constructor_of
 from tokensvc.core.entry import Entry, Evidence
 from tokensvc.core.evidence import require_hop_evidence, require_root_evidence
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import split_compact, verify_signature
 from tokensvc.core.keyset import Algorithm, find_algorithm
 from tokensvc.core.members import parse_text
+from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import require_grammar
 from tokensvc.errors import Malformed, Reason, TokenRefused
 from tokensvc.verify.expectation import Expectation
@@ -34,9 +36,17 @@ from tokensvc.verify.verified import UncheckedStep, VerifiedToken
 __all__ = ["Revocations", "UnsafeHolderProvenUpstream", "unsafe_verify_token_of_any_age", "verify_token"]
 
 Revocations = RevocationView | LifetimeOnly | UnsafeRevocationElsewhere
+# Nothing to look anything up in.
+_NO_VIEW: Final = (LifetimeOnly, UnsafeRevocationElsewhere)
 
 _HEADER_MEMBERS: Final = frozenset({"typ", "alg", "kid"})
 _TYP: Final = frozenset({"at+jwt", "application/at+jwt"})
+# Until Python 3.12 a member of an enum costs ten times a global name, and these are needed for every hop or token.
+_ISSUER: Final = Evidence.ISSUER
+_DELEGATOR: Final = Evidence.DELEGATOR
+_REVOCATION: Final = UncheckedStep.REVOCATION
+_HOLDER: Final = UncheckedStep.HOLDER
+_verified_token: Final = constructor_of(VerifiedToken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,9 @@ class _Terms:
     revocations: Revocations
     proof: UnsafeHolderProvenUpstream | None
     check_expiry: bool
+
+
+_terms: Final = constructor_of(_Terms)
 
 
 @dataclass(slots=True)
@@ -84,7 +97,7 @@ def verify_token(
     first check that failed; Unavailable when `keys` or `revocations` cannot answer; TypeError when `now` is no integer
     or `proof` is of another type.
     """
-    terms = _Terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=proof, check_expiry=True)
+    terms = _terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=proof, check_expiry=True)
     return _verify(token, terms, Trace())
 
 
@@ -101,16 +114,21 @@ def unsafe_verify_token_of_any_age(
 
 def _verify(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
     """The steps. `trace` is told how far they came and what was proven by then."""
+    require_sound(terms)
+    try:
+        return _verify_steps(token, terms, trace)
+    except Malformed as exc:
+        raise TokenRefused(exc.reason, exc.description) from exc
+
+
+def require_sound(terms: _Terms) -> None:
+    """Refuse terms of a type that would switch a check off. Raises: TypeError."""
     if type(terms.now) is not int:
         # A float could be NaN, and no token is ever older than that.
         raise TypeError("now is whole epoch seconds")
     if terms.proof is not None and type(terms.proof) is not UnsafeHolderProvenUpstream:
         # The text of a proof, which looks as if it were checked, must not count as one.
         raise TypeError("proof is None or UnsafeHolderProvenUpstream()")
-    try:
-        return _verify_steps(token, terms, trace)
-    except Malformed as exc:
-        raise TokenRefused(exc.reason, exc.description) from exc
 
 
 def _verify_steps(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
@@ -120,13 +138,12 @@ def _verify_steps(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
     claims = trace.claims = parse_claims(payload)
     require_grammar(claims.scope, expect.order.grammar)
     trace.step = 6
-    _require_current(claims, terms)
+    require_current(claims, terms)
     trace.step = 7
     if claims.aud not in expect.audiences:
         raise TokenRefused(Reason.WRONG_AUDIENCE, "the token is meant for another audience")
     trace.step = 8
-    if claims.cnf is not None and terms.proof is None:
-        raise TokenRefused(Reason.HOLDER_UNPROVEN, "the token is bound to a key, and no proof of it was given")
+    require_holder(claims, terms)
     trace.step = 9
     delegation = trace.delegation = parse_delegation(payload)
     chain = delegation.chain
@@ -150,7 +167,7 @@ def _verify_steps(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
     _require_within_leaf(claims, delegation)
     trace.step = 14
     verified = _verified(claims, delegation, terms)
-    _require_not_revoked(verified, terms)
+    require_not_revoked(verified.revocables, terms)
     trace.step = 15
     return verified
 
@@ -194,16 +211,22 @@ def _parse_header(header: bytes) -> tuple[Algorithm, str]:
     return algorithm, parse_text(kid, "kid")
 
 
-def _require_current(claims: AccessTokenClaims, terms: _Terms) -> None:
+def require_current(claims: AccessTokenClaims, terms: _Terms) -> None:
     """Step 6, against `now` only; and the lifetime cap, where lifetime is all that ends a token."""
     leeway_s = terms.expect.leeway_s
     if terms.check_expiry and terms.now >= claims.exp + leeway_s:
         raise TokenRefused(Reason.EXPIRED, "the token has expired")
-    if max(claims.iat, claims.nbf or 0) > terms.now + leeway_s:
+    if claims.iat > terms.now + leeway_s or (claims.nbf is not None and claims.nbf > terms.now + leeway_s):
         raise TokenRefused(Reason.NOT_YET_VALID, "the token is not valid yet")
     revocations = terms.revocations
     if isinstance(revocations, LifetimeOnly) and claims.exp - claims.iat > revocations.max_s:
         raise TokenRefused(Reason.LIFETIME_EXCEEDED, f"the token lives longer than {revocations.max_s} s")
+
+
+def require_holder(claims: AccessTokenClaims, terms: _Terms) -> None:
+    """Step 8."""
+    if claims.cnf is not None and terms.proof is None:
+        raise TokenRefused(Reason.HOLDER_UNPROVEN, "the token is bound to a key, and no proof of it was given")
 
 
 def _require_hops(claims: AccessTokenClaims, delegation: Delegation, expect: Expectation, trace: Trace) -> None:
@@ -236,27 +259,23 @@ def _require_within_leaf(claims: AccessTokenClaims, delegation: Delegation) -> N
         raise TokenRefused(Reason.TOKEN_EXCEEDS_GRANT, "the token is more than, or other than, its last hop grants")
 
 
-def _require_not_revoked(verified: VerifiedToken, terms: _Terms) -> None:
-    """Step 14. A view that is too old, or from a clock ahead of ours, cannot clear a token."""
+def require_not_revoked(revocables: Callable[[], tuple[Revocable, ...]], terms: _Terms) -> None:
+    """Step 14. A view that is too old, or from a clock ahead of ours, cannot clear a token.
+
+    `revocables` are asked for only where there is a view to look them up in.
+    """
     revocations = terms.revocations
-    if isinstance(revocations, LifetimeOnly | UnsafeRevocationElsewhere):
+    if isinstance(revocations, _NO_VIEW):
         return
     if not -terms.expect.leeway_s <= terms.now - revocations.as_of <= revocations.max_staleness_s:
         raise TokenRefused(Reason.REVOCATION_STALE, "the view of revocations is too old")
-    if revocations.is_revoked(verified.revocables()):
+    if revocations.is_revoked(revocables()):
         raise TokenRefused(Reason.REVOKED, "the token or something above it was revoked")
 
 
 def _verified(claims: AccessTokenClaims, delegation: Delegation, terms: _Terms) -> VerifiedToken:
-    not_performed = set()
-    if isinstance(terms.revocations, LifetimeOnly | UnsafeRevocationElsewhere):
-        not_performed.add(UncheckedStep.REVOCATION)
-    if not terms.check_expiry:
-        not_performed.add(UncheckedStep.EXPIRY)
-    if claims.cnf is not None:
-        not_performed.add(UncheckedStep.HOLDER)
     chain = delegation.chain
-    return VerifiedToken(
+    return _verified_token(
         iss=claims.iss,
         sub=claims.sub,
         actors=delegation.act,
@@ -269,7 +288,19 @@ def _verified(claims: AccessTokenClaims, delegation: Delegation, terms: _Terms) 
         jti=claims.jti,
         cnf=claims.cnf,
         chain=chain,
-        root_evidence=Evidence.ISSUER if chain.root.claim is None else Evidence.AUTHORITY,
-        hop_evidence=tuple(Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR for hop in chain.hops),
-        not_performed=frozenset(not_performed),
+        root_evidence=_ISSUER if chain.root.claim is None else Evidence.AUTHORITY,
+        hop_evidence=tuple([_ISSUER if hop.claim is None else _DELEGATOR for hop in chain.hops]),
+        not_performed=not_performed(claims, terms),
     )
+
+
+def not_performed(claims: AccessTokenClaims, terms: _Terms) -> frozenset[UncheckedStep]:
+    """What was not checked of a token with `claims`, because `terms` say so."""
+    steps = []
+    if isinstance(terms.revocations, _NO_VIEW):
+        steps.append(_REVOCATION)
+    if not terms.check_expiry:
+        steps.append(UncheckedStep.EXPIRY)
+    if claims.cnf is not None:
+        steps.append(_HOLDER)
+    return frozenset(steps)

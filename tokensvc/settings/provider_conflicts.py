@@ -1,0 +1,161 @@
+"""What must hold among identity providers, and between them and everybody else. One function for each rule.
+
+A provider that is disabled is held to the same rules: it can be enabled at any time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from tokensvc.core.jwks_url import parse_jwks_url
+from tokensvc.core.scope import usable_scope
+from tokensvc.settings.conflict import Conflict, nearest, repeats
+from tokensvc.settings.model import Agent, IdentityProvider, Settings
+
+__all__ = ["PROVIDER_RULES"]
+
+
+def _issuers(settings: Settings) -> Iterator[Conflict]:
+    """Each stands once, and none is the token service: its own tokens never start a delegation."""
+    for key, provider in _providers(settings):
+        if provider.iss == settings.issuer:
+            yield Conflict(
+                key=f"{key}.iss",
+                problem="is the token service's own issuer",
+                remedy="Write the iss of the identity provider's tokens.",
+            )
+    entries = [(f"{key}.iss", provider.iss) for key, provider in _providers(settings)]
+    yield from repeats(entries, "{value} is registered twice", "Merge the two [[identity_provider]] tables.")
+
+
+def _key_sources(settings: Settings) -> Iterator[Conflict]:
+    """Keys come from one place, which may be reached."""
+    for key, provider in _providers(settings):
+        given = [name for name, is_given in _sources(provider) if is_given]
+        if not given:
+            remedy = f'Add jwks_url = "https://...", discovery = true, or jwks_file to {key}.'
+            yield Conflict(key=key, problem="says nowhere where its keys are", remedy=remedy)
+        for name in given[1:]:
+            yield Conflict(key=f"{key}.{name}", problem=f"stands beside {given[0]}", remedy="Keep one of the two.")
+        if len(given) == 1:
+            yield from _reachable(key, provider)
+
+
+def _sources(provider: IdentityProvider) -> Iterable[tuple[str, bool]]:
+    yield "jwks_file", provider.jwks_file is not None
+    yield "jwks_url", provider.jwks_url is not None
+    yield "discovery", provider.discovery
+
+
+def _reachable(key: str, provider: IdentityProvider) -> Iterator[Conflict]:
+    if provider.jwks_file is not None:
+        if provider.private_networks:
+            remedy = "Remove it, or name a jwks_url."
+            yield Conflict(key=f"{key}.private_networks", problem="means nothing beside jwks_file", remedy=remedy)
+        return
+    try:
+        parse_jwks_url(provider.keys_url or "", reach=provider.reach)
+    except ValueError as exc:
+        remedy = (
+            "Write a https URL of a host on the internet. For another, name its network in private_networks; "
+            'http is for loopback, with private_networks = ["127.0.0.0/8", "::1/128"].'
+        )
+        name = "iss" if provider.discovery else "jwks_url"
+        yield Conflict(key=f"{key}.{name}", problem=f"cannot be fetched from: {exc}", remedy=remedy)
+
+
+def _subject_prefixes(settings: Settings) -> Iterator[Conflict]:
+    """Two providers never name one user: from the name alone it is seen whose user it is."""
+    seen: list[str] = []
+    for key, provider in _providers(settings):
+        prefix = provider.subject_prefix
+        clash = next((other for other in seen if other.startswith(prefix) or prefix.startswith(other)), None)
+        if clash is not None:
+            problem = "begins another identity provider's, or the other way round: both could name one user"
+            remedy = 'Give every [[identity_provider]] a subject_prefix of its own, such as "corp:" and "partner:".'
+            yield Conflict(key=f"{key}.subject_prefix", problem=problem, remedy=remedy)
+        seen.append(prefix)
+
+
+def _agents_and_users(settings: Settings) -> Iterator[Conflict]:
+    """An agent id is never a user's (RFC 9068 s5). An empty prefix says nothing; see the top of `conflicts`."""
+    for _, provider in _providers(settings):
+        for index, agent in enumerate(settings.agents):
+            if provider.subject_prefix and agent.id.startswith(provider.subject_prefix):
+                yield Conflict(
+                    key=f"agent[{index}].id",
+                    problem="could be the name of a user: it starts with a subject_prefix",
+                    remedy="Rename the agent, or change the subject_prefix of the identity provider.",
+                )
+
+
+def _upstream_client_ids(settings: Settings) -> Iterator[Conflict]:
+    """A client at a provider is one agent's, as itself or as its front."""
+    known = frozenset(provider.iss for provider in settings.identity_providers)
+    for index, agent in enumerate(settings.agents):
+        key = f"agent[{index}].upstream_client_ids"
+        for iss, client_id in agent.upstream_client_ids:
+            if iss not in known:
+                remedy = nearest(iss, known, "Write the iss of an [[identity_provider]].")
+                yield Conflict(key=key, problem=f"{iss} is no registered identity provider", remedy=remedy)
+            others = [other for other in settings.agents if other.id != agent.id]
+            if any(client_id in _client_ids(other, iss) for other in others):
+                remedy = "Give every agent a client of its own at the identity provider."
+                yield Conflict(key=key, problem=f"{client_id} is also a client of another agent", remedy=remedy)
+
+
+def _audiences(settings: Settings) -> Iterator[Conflict]:
+    """Access tokens are for this service, ID tokens for clients: by `aud` they differ even where `typ` does not."""
+    for key, provider in _providers(settings):
+        if not provider.audience and not provider.id_tokens:
+            remedy = 'Add audience = ["..."], as this service is called in access tokens, or id_tokens = true.'
+            problem = "is missing, and no ID token is accepted either"
+            yield Conflict(key=f"{key}.audience", problem=problem, remedy=remedy)
+        for agent in settings.agents:
+            for name in sorted(provider.audience & _client_ids(agent, provider.iss)):
+                problem = f"{name} is a client of the agent {agent.id}, whose ID tokens would pass for access tokens"
+                remedy = "Name this service at the identity provider by an audience that is no client's."
+                yield Conflict(key=f"{key}.audience", problem=problem, remedy=remedy)
+
+
+def _id_tokens(settings: Settings) -> Iterator[Conflict]:
+    for key, provider in _providers(settings):
+        if provider.id_token_scopes and not provider.id_tokens:
+            remedy = "Set id_tokens = true, or remove it."
+            yield Conflict(key=f"{key}.id_token_scopes", problem="means nothing without id_tokens", remedy=remedy)
+
+
+def _registered_scopes(settings: Settings) -> Iterator[Conflict]:
+    """What a provider's names are mapped to has meaning at a resource that its users can reach."""
+    for key, provider in _providers(settings):
+        reachable = (resource for resource in settings.resources if resource.id in provider.ceiling.resources)
+        known = frozenset(scope for resource in reachable for scope in resource.scopes)
+        mapped = frozenset(scope for _, ours in provider.scope_map for scope in ours)
+        for name, scopes in (("scope_map", mapped), ("id_token_scopes", provider.id_token_scopes)):
+            for scope in sorted(scopes - usable_scope(known, scopes, settings.scope_grammar)):
+                remedy = nearest(scope, known, "Add it to the scopes of a [[resource]] of the ceiling.")
+                problem = f"{scope} is registered at no resource of the ceiling"
+                yield Conflict(key=f"{key}.{name}", problem=problem, remedy=remedy)
+
+
+PROVIDER_RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
+    _issuers,
+    _key_sources,
+    _subject_prefixes,
+    _agents_and_users,
+    _upstream_client_ids,
+    _audiences,
+    _id_tokens,
+    _registered_scopes,
+)
+"""Every rule about identity providers."""
+
+
+def _providers(settings: Settings) -> Iterator[tuple[str, IdentityProvider]]:
+    """Each with the key of its table."""
+    for index, provider in enumerate(settings.identity_providers):
+        yield f"identity_provider[{index}]", provider
+
+
+def _client_ids(agent: Agent, iss: str) -> frozenset[str]:
+    """What `agent` and its fronts are called at the provider `iss`."""
+    return agent.fronts | {dict(agent.upstream_client_ids).get(iss, agent.id)}
