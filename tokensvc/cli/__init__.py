@@ -95,23 +95,7 @@ def make_app() -> "typer.Typer":
     """The application with every command."""
     import typer
 
-<<<<<<< HEAD
-    from tokensvc.cli import (
-        check_config,
-        demo,
-        demo_idp,
-        exchange,
-        explain,
-        init,
-        keys,
-        records,
-        revoke,
-        serve,
-        verify,
-    )
-=======
     from tokensvc.cli import check_config, demo, demo_idp, exchange, explain, init, keys, records, revoke, serve, verify
->>>>>>> opcli
 
     app = typer.Typer(
         name="tokensvc",
