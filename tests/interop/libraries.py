@@ -24,18 +24,17 @@ from tests.interop.clients import (
 )
 from tests.interop.service import KEYS, Service, key_of, secret_of
 
-__all__ = ["NODE_FOLDER", "PYTHON", "Connected", "NodeProcess", "Refused", "private_jwk_of"]
+__all__ = ["NODE_FOLDER", "PYTHON", "Connect", "Connected", "NodeProcess", "Refused", "private_jwk_of"]
 
 NODE_FOLDER: Final = Path(__file__).resolve().parents[1] / "node"
 
 
-@dataclass(frozen=True, slots=True)
 class Refused(Exception):
     """What a library raised: the class, and what it made of `error` and `error_description`."""
 
-    kind: str
-    error: str | None
-    description: str | None
+    def __init__(self, kind: str, error: str | None, description: str | None) -> None:
+        super().__init__(kind, error, description)
+        self.kind, self.error, self.description = kind, error, description
 
 
 class Exchange(Protocol):
@@ -70,12 +69,12 @@ def _told(call: Callable[..., Any], raised: type[Exception]) -> Callable[..., An
     return told
 
 
-def _authlib(service: Service, client_id: str) -> Connected:
+def _authlib(service: Service, client_id: str, *, secret: str | None = None) -> Connected:
     auth = client_id.partition(".")[2]
     if auth in KEYS:
         session = authlib_key.connect(client_id, private_jwk_of(client_id), service.issuer)
     else:
-        session = authlib_secret.connect(client_id, secret_of(client_id), auth)
+        session = authlib_secret.connect(client_id, secret_of(client_id) if secret is None else secret, auth)
     told = partial(_told, raised=OAuthError)
     return Connected(
         exchange=told(partial(authlib_secret.exchange, session, service.issuer)),
@@ -84,20 +83,20 @@ def _authlib(service: Service, client_id: str) -> Connected:
     )
 
 
-def _requests_oauthlib(service: Service, client_id: str) -> Connected:
-    credentials = (client_id, secret_of(client_id), client_id.partition(".")[2])
+def _requests_oauthlib(service: Service, client_id: str, *, secret: str | None = None) -> Connected:
+    credentials = (client_id, secret_of(client_id) if secret is None else secret, client_id.partition(".")[2])
     call = partial(requests_oauthlib_secret.exchange, service.issuer, *credentials)
     return Connected(exchange=_told(call, OAuth2Error))
 
 
-def _requests_oauth2client(service: Service, client_id: str) -> Connected:
+def _requests_oauth2client(service: Service, client_id: str, *, secret: str | None = None) -> Connected:
     auth, issuer = client_id.partition(".")[2], service.issuer
     way: Any
     if auth in KEYS:
         way = requests_oauth2client_any.key_authentication(issuer, client_id, private_jwk_of(client_id))
     else:
         kind = ClientSecretBasic if auth == "client_secret_basic" else ClientSecretPost
-        way = kind(client_id, secret_of(client_id))
+        way = kind(client_id, secret_of(client_id) if secret is None else secret)
     client = requests_oauth2client_any.connect(issuer, way)
     told = partial(_told, raised=EndpointError)
     return Connected(
@@ -123,16 +122,16 @@ class NodeProcess:
         said = json.loads(self._process.stdout.readline())
         if "refused" in said:
             refused = said["refused"]
-            raise Refused(refused["type"], refused.get("code"), refused.get("description") or refused["message"])
+            raise Refused(refused["kind"], refused.get("error"), refused.get("description") or refused["message"])
         return said["answer"]
 
-    def connect(self, library: str, service: Service, client_id: str) -> Connected:
-        """That library as `client_id`."""
+    def connect(self, library: str, service: Service, client_id: str, *, secret: str | None = None) -> Connected:
+        """That library as `client_id`, with its own secret or key, or with another `secret`."""
         way = client_id.partition(".")[2]
         credentials = (
             {"auth": "private_key_jwt", "jwk": private_jwk_of(client_id)}
             if way in KEYS
-            else {"auth": way, "secret": secret_of(client_id)}
+            else {"auth": way, "secret": secret_of(client_id) if secret is None else secret}
         )
         client = {"id": client_id, **credentials}
 
@@ -147,7 +146,11 @@ class NodeProcess:
         )
 
 
-PYTHON: Final[Mapping[str, Callable[[Service, str], Connected]]] = {
+class Connect(Protocol):
+    def __call__(self, service: Service, client_id: str, *, secret: str | None = None) -> Connected: ...
+
+
+PYTHON: Final[Mapping[str, Connect]] = {
     "authlib": _authlib,
     "requests-oauthlib": _requests_oauthlib,
     "requests_oauth2client": _requests_oauth2client,

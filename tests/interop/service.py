@@ -63,6 +63,8 @@ class Service:
     issuer: str
     port: int
     log: io.StringIO
+    http: httpx2.Client
+    """A client whose requests start at the issuer."""
 
     def user_token(self, agent: str, **members: object) -> str:
         """A user's access token, obtained by `agent`."""
@@ -80,7 +82,7 @@ class Service:
         """`form` posted with HTTP Basic by no library for OAuth."""
         credentials = b64encode(f"{client_id}:{secret_of(client_id)}".encode()).decode()
         headers = {"Authorization": f"Basic {credentials}"}
-        return httpx2.post(f"{self.issuer}{path}", data=form, headers=headers, timeout=TIMEOUT_S)
+        return self.http.post(path, data=form, headers=headers)
 
     def exchange(self, client_id: str, token: str, **parameters: str) -> str:
         """The access token that `client_id` gets for `token`."""
@@ -114,8 +116,8 @@ def _values(issuer: str) -> dict[str, Any]:
     ways = (*SECRETS, *KEYS)
     provider = {"iss": IDP, "jwks_file": "idp.jwks.json", "audience": ["tokensvc"], "algorithms": ["ES256"]}
     resources = {
-        "crm-api": {"id": API, "scopes": ["crm.delete", "crm.export", "crm.read", "crm.write"]},
-        "files-api": {"id": FILES, "scopes": ["files.read"]},
+        "crm-api": {"id": API, "names": ["crm"], "scopes": ["crm.delete", "crm.export", "crm.read", "crm.write"]},
+        "files-api": {"id": FILES, "names": ["files"], "scopes": ["files.read"]},
     }
     return {
         "issuer": issuer,
@@ -166,7 +168,8 @@ def serving(folder: Path) -> Iterator[Service]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            yield Service(issuer=values["issuer"], port=port, log=log)
+            with httpx2.Client(base_url=values["issuer"], timeout=TIMEOUT_S) as http:
+                yield Service(issuer=values["issuer"], port=port, log=log, http=http)
         finally:
             server.should_exit = True
             thread.join(TIMEOUT_S)

@@ -28,15 +28,20 @@ async function run({ library: name, call, issuer, client, arguments: given }) {
   return connected[call](...given)
 }
 
-async function outcome(line) {
+async function refusal(name, thrown) {
+  const { refusal: read } = await import(`./clients/${name}.mjs`)
+  const said = read ? await read(thrown) : { error: thrown.code, description: thrown.message }
+  return { kind: thrown.constructor.name, message: thrown.message, ...said }
+}
+
+async function outcome(asked) {
   try {
-    return { answer: (await run(JSON.parse(line))) ?? null }
-  } catch (error) {
-    const { error: code, error_description: description, status, message } = error
-    return { refused: { type: error.constructor.name, code: code ?? error.code, description, status, message } }
+    return { answer: (await run(asked)) ?? null }
+  } catch (thrown) {
+    return { refused: await refusal(asked.library, thrown) }
   }
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(await outcome(line))}\n`)
+  process.stdout.write(`${JSON.stringify(await outcome(JSON.parse(line)))}\n`)
 }

@@ -20,3 +20,9 @@ export async function connect(issuer, clientId, authentication) {
     revoke: (token) => client.tokenRevocation(config, token),
   }
 }
+
+/** `error` and `error_description` of what was thrown. A failed authentication (401) is thrown with its body unread. */
+export async function refusal(thrown) {
+  const body = thrown instanceof client.WWWAuthenticateChallengeError ? await thrown.response.json() : thrown
+  return { error: body.error, description: body.error_description }
+}
