@@ -50,10 +50,9 @@ class Connected:
     revoke: Callable[[str], object] | None = None
 
 
-def private_jwk_of(client_id: str) -> dict[str, str]:
+def private_jwk_of(client_id: str) -> dict[str, str | list[str]]:
     """The agent's key as a private JWK."""
-    jwk = key_of(client_id).unsafe_private_jwk()
-    return {name: str(value) for name, value in jwk.items()}
+    return {**key_of(client_id).unsafe_private_jwk()}
 
 
 def _told(call: Callable[..., Any], raised: type[Exception]) -> Callable[..., Any]:

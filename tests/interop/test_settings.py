@@ -128,20 +128,18 @@ def test_google_auth_starts_and_the_server_of_a_resource_accepts(service: Servic
     seen = service.introspect(str(started["access_token"]))
     assert (seen["sub"], seen["scope"]) == (USER, "crm.read crm.write")
     assert (accepted["scope"], accepted["token_type"]) == ("files.read", "Bearer")
-    with pytest.raises(exceptions.OAuthError, match="invalid_scope.*crm.delete"):
+    with pytest.raises(exceptions.OAuthError, match=r"invalid_scope.*crm\.delete"):
         google_auth_secret.exchange(
             service.issuer, BASIC, secret_of(BASIC), user_token, resource=API, scopes=["crm.delete"]
         )
 
 
 def test_google_auth_cannot_say_who_a_token_is_for(service: Service) -> None:
-    client = Client(
-        f"{service.issuer}/token", ClientAuthentication(ClientAuthType.basic, BASIC, secret_of(BASIC))
-    )
+    client = Client(f"{service.issuer}/token", ClientAuthentication(ClientAuthType.basic, BASIC, secret_of(BASIC)))
     started = service.exchange(BASIC, service.user_token(BASIC), scope="crm.read crm.write")
     to = {"requested_actor": "researcher.client_secret_basic"}
 
-    with pytest.raises(exceptions.OAuthError, match="invalid_request.*requested_actor"):
+    with pytest.raises(exceptions.OAuthError, match=r"invalid_request.*requested_actor"):
         client.exchange_token(
             Request(), GRANT_TYPE, started, ACCESS_TOKEN_TYPE, scopes=["crm.read"], additional_options=to
         )

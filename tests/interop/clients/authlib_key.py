@@ -1,4 +1,4 @@
-"""Authlib, with a key. The agent needs `accept_token_endpoint_audience = true` and `max_assertion_lifetime_s = 3600`."""
+"""Authlib, with a key (ES256). The agent has the two settings for assertions as Authlib makes them."""
 
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
@@ -7,11 +7,11 @@ from joserfc.jwk import ECKey
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
-def connect(client_id: str, key: dict[str, str], issuer: str) -> OAuth2Session:
+def connect(client_id: str, private_jwk: dict[str, str | list[str]], issuer: str) -> OAuth2Session:
     way = "private_key_jwt"
     session = OAuth2Session(
         client_id,
-        ECKey.import_key(key),
+        ECKey.import_key(private_jwk),
         token_endpoint_auth_method=way,
         revocation_endpoint_auth_method=way,
     )

@@ -1,5 +1,7 @@
 """requests_oauth2client, with a client secret or a key."""
 
+from typing import Any
+
 from requests_oauth2client import ClientSecretBasic, ClientSecretPost, OAuth2Client, PrivateKeyJwt
 
 
@@ -13,10 +15,10 @@ def connect(issuer: str, auth: ClientSecretBasic | ClientSecretPost | PrivateKey
     )
 
 
-def key_authentication(issuer: str, client_id: str, key: dict[str, str]) -> PrivateKeyJwt:
+def key_authentication(issuer: str, client_id: str, private_jwk: dict[str, Any]) -> PrivateKeyJwt:
     # Without `aud` it names the endpoint it calls, which even `accept_token_endpoint_audience` takes at /token only.
-    return PrivateKeyJwt(client_id, key, aud=issuer)
+    return PrivateKeyJwt(client_id, private_jwk, aud=issuer)
 
 
-def exchange(client: OAuth2Client, **parameters: str) -> dict[str, object]:
+def exchange(client: OAuth2Client, **parameters: Any) -> dict[str, object]:
     return client.token_exchange(**parameters).as_dict()

@@ -10,10 +10,9 @@ class ExchangeClient(BackendApplicationClient):
 
 
 def exchange(issuer: str, client_id: str, secret: str, auth: str, **parameters: str) -> dict[str, object]:
-    if auth == "client_secret_basic":
-        credentials = {"auth": HTTPBasicAuth(client_id, secret)}
-    else:
-        credentials = {"client_secret": secret, "include_client_id": True}
+    in_header = {"auth": HTTPBasicAuth(client_id, secret)}
+    in_body = {"client_secret": secret, "include_client_id": True}
+    credentials = in_header if auth == "client_secret_basic" else in_body
     with OAuth2Session(client=ExchangeClient(client_id)) as session:
         answer: dict[str, object] = session.fetch_token(f"{issuer}/token", timeout=10, **credentials, **parameters)
     return answer
