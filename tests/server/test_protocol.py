@@ -308,6 +308,26 @@ def test_what_follows_an_upgrade_is_not_taken_for_a_request(served: Served, apar
     assert answers.count(b"HTTP/1.1 ") == 1
 
 
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "error"),
+    [
+        (b"not http\r\n\r\n", b"400", "invalid_request"),
+        (b"GET /hello?" + b"x" * 1000 + b" HTTP/1.1\r\n\r\n", b"431", "invalid_request"),
+        (ECHO + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 6000, b"413", "invalid_request"),
+    ],
+)
+def test_what_ends_a_connection_is_said_in_json(
+    served: Served, request_bytes: bytes, status: bytes, error: str
+) -> None:
+    head, _, body = served.ask(request_bytes).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 " + status)
+    assert b"content-type: application/json" in head.lower()
+    assert b"cache-control: no-store" in head.lower()
+    said = json.loads(body)
+    assert (said.keys(), said["error"]) == ({"error", "error_description"}, error)
+
+
 def test_what_is_not_http_gets_400(served: Served) -> None:
     assert served.ask(b"not http\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     assert served.ask(ECHO + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n").startswith(b"HTTP/1.1 400 ")
