@@ -245,7 +245,9 @@ def test_the_time_of_the_next_head_starts_with_its_first_byte() -> None:
 @pytest.mark.parametrize("body", [b"Content-Length: 5\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"])
 def test_a_body_must_come_in_time(body: bytes) -> None:
     with serve(replace(LIMITS, body_s=SHORT_S)) as served:
-        assert served.ask(ECHO + body).startswith(b"HTTP/1.1 408 ")
+        answer = served.ask(ECHO + body)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "invalid_request"
         assert served.kinds() == ["body_time"]
         whole = ECHO + b"Connection: close\r\nContent-Length: 4\r\n\r\nab"
         assert served.ask(whole, b"cd", pause_s=SHORT_S / 4).endswith(b"got 4, 3 fields")
@@ -358,6 +360,8 @@ def test_beyond_the_number_of_connections_503_says_when_to_come_again() -> None:
         answers = [served.ask(HELLO) for _ in range(40)]
         assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in answers)
         assert all(b"retry-after: 5\r\n" in answer and b"connection: close\r\n" in answer for answer in answers)
+        bodies = [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in answers]
+        assert {(body["error"], body["reason"]) for body in bodies} == {("temporarily_unavailable",) * 2}
         first.sendall(LAST_HELLO)
         assert rest(first).endswith(b"hello")
         # Its place is free again.
