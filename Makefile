@@ -2,13 +2,15 @@
 
 PYTHON      ?= python3
 PYTEST_ARGS ?=
+# Files of tests run side by side, one process for each processor. `make test PARALLEL=` runs them one after the other.
+PARALLEL    ?= -n auto --dist loadfile
 # Not empty: `make test` also collects coverage data, for `make coverage-judge`.
 COVERAGE    ?=
 
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Checks must hold without `assert`, so these tests also run under python -O.
+# Checks must hold without `assert`, so these tests also run under python -O (said so that processes of tests hear it).
 OPTIMIZED_TESTS := $(wildcard tests/core tests/verify)
 
 .DEFAULT_GOAL := help
@@ -60,16 +62,16 @@ check: install ## Format, lint, spelling, types, layers, the Dockerfile
 
 test: install test-optimized ## Run the tests
 ifeq ($(strip $(COVERAGE)),)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 else
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	@$(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST_ARGS)
 endif
 
 test-optimized: install ## Run the tests of the core and the verifier under python -O
 ifneq ($(OPTIMIZED_TESTS),)
 	@echo "test: core and verifier under python -O"
-	@$(BIN)/python -O -m pytest -q -W "ignore::pytest.PytestConfigWarning" $(OPTIMIZED_TESTS)
+	@PYTHONOPTIMIZE=1 $(BIN)/python -m pytest -q $(PARALLEL) -W "ignore::pytest.PytestConfigWarning" $(OPTIMIZED_TESTS)
 endif
 
 demo: install ## Run the demo
