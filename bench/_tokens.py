@@ -100,7 +100,11 @@ class Key:
     @classmethod
     def new(cls) -> "Key":
         """A fresh key."""
-        private = generate_private_key(SECP256R1())
+        return cls.of(generate_private_key(SECP256R1()))
+
+    @classmethod
+    def of(cls, private: EllipticCurvePrivateKey) -> "Key":
+        """The key that `private` is."""
         point = private.public_key().public_numbers()
         x, y = (b64(number.to_bytes(_COORDINATE_BYTES)) for number in (point.x, point.y))
         jwk = {"crv": "P-256", "kty": "EC", "x": x, "y": y}
@@ -162,10 +166,10 @@ class Chain:
     keys: tuple[Key | None, ...] = ()
 
     @classmethod
-    def start(cls, root_scopes: int) -> "Chain":
-        """A root on the token service's word."""
+    def start(cls, root_scopes: int, now: int = NOW) -> "Chain":
+        """A root on the token service's word, made at `now`, as is what follows from it."""
         root: Members = {"iss": ISSUER, "sub": USER, "scope": " ".join(scopes(root_scopes)), "resources": [RESOURCE]}
-        root |= {"max_depth": MAX_DEPTH, "iat": NOW, "exp": NOW + LIFETIME_S, "jti": jti()}
+        root |= {"max_depth": MAX_DEPTH, "iat": now, "exp": now + LIFETIME_S, "jti": jti()}
         return cls((root,), (root,))
 
     def signed_root(self, first: Key) -> "Chain":
@@ -190,8 +194,8 @@ class Chain:
         jws = delegator.seal(header, {**hop, **place, "index": len(self.plain)})
         return Chain((*self.plain, hop), (*self.entries, {"jws": jws}), (*self.keys, key))
 
-    def token(self) -> str:
-        """A token for the last agent."""
+    def token(self, key: Key = SERVICE) -> str:
+        """A token for the last agent, signed with `key`."""
         leaf = self.plain[-1]
         act: Members = {}
         for hop in self.plain[1:]:
@@ -203,9 +207,9 @@ class Chain:
             "client_id": leaf["actor"],
             "scope": leaf["scope"],
         }
-        claims |= {"iat": NOW, "exp": NOW + LIFETIME_S, "jti": jti(), "act": act, "grant_profile": 1}
+        claims |= {"iat": leaf["iat"], "exp": leaf["exp"], "jti": jti(), "act": act, "grant_profile": 1}
         claims |= {"grant_chain": list(self.entries)} | ({"cnf": leaf["cnf"]} if "cnf" in leaf else {})
-        return SERVICE.seal({"typ": "at+jwt", "alg": "ES256", "kid": SERVICE.thumbprint}, claims)
+        return key.seal({"typ": "at+jwt", "alg": "ES256", "kid": key.thumbprint}, claims)
 
     def _hop(self, key: Key | None) -> Members:
         above = self.plain[-1]
@@ -215,13 +219,13 @@ class Chain:
             "scope": above["scope"].rpartition(" ")[0],
             "resources": [RESOURCE],
         }
-        hop |= {"max_depth": MAX_DEPTH, "iat": NOW, "exp": NOW + LIFETIME_S, "jti": jti(), "parent": above["jti"]}
+        hop |= {"max_depth": MAX_DEPTH, "iat": above["iat"], "exp": above["exp"], "jti": jti(), "parent": above["jti"]}
         return hop if key is None else hop | {"cnf": {"jkt": key.thumbprint}}
 
 
-def issued(depth: int, root_scopes: int, keys: Sequence[Key] = ()) -> Chain:
+def issued(depth: int, root_scopes: int, keys: Sequence[Key] = (), now: int = NOW) -> Chain:
     """A chain of `depth` hops on the token service's word, bound to `keys` when there are any."""
-    chain = Chain.start(root_scopes)
+    chain = Chain.start(root_scopes, now)
     for index in range(depth):
         chain = chain.issue(keys[index] if keys else None)
     return chain
