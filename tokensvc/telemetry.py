@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from types import TracebackType
@@ -17,7 +17,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import EventDict
 
-from tokensvc.errors import Unavailable, printable
+from tokensvc.errors import ConfigurationError, Unavailable, printable
 
 __all__ = ["Telemetry", "place_of"]
 
@@ -34,15 +34,23 @@ class Telemetry:
     """Writes events to `stream` (stderr unless given) and counts those that are counted.
 
     `client_failures` is how many client authentications failed since the start, `connections_cut` how many connections
-    were cut off, by kind. `monotonic` tells the seconds by which repeated lines are left out.
+    were cut off, by kind, `requests_shed` how many requests were not taken. `monotonic` tells the seconds by which
+    repeated lines are left out. `worker` is the process id that every line shows where there are several.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        worker: int | None = None,
+    ) -> None:
         stream = sys.stderr if stream is None else stream
         render = structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else structlog.processors.JSONRenderer()
         # Wrapped by itself, not configured globally: who embeds the application keeps their own logging.
         self._log = structlog.wrap_logger(
-            structlog.PrintLogger(stream),
+            # One write for a line: several processes may share the stream.
+            structlog.WriteLogger(stream),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -50,11 +58,13 @@ class Telemetry:
                 render,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+            worker=worker,
         )
         self.client_failures = 0
         self.connections_cut: Counter[str] = Counter()
+        self.requests_shed = 0
         self._monotonic = monotonic
-        self._last_cut: dict[str, float] = {}
+        self._last_line: dict[str, float] = {}
 
     def started(self, *, issuer: str, configuration: str, signing_kid: str) -> None:
         """The service answers from now on."""
@@ -64,7 +74,8 @@ class Telemetry:
         """The service has finished."""
         # The lines of cuts may have left out the last ones.
         cut = dict(self.connections_cut) or None
-        self._write("info", "stopped", client_failures=self.client_failures, connections_cut=cut)
+        shed = self.requests_shed
+        self._write("info", "stopped", client_failures=self.client_failures, connections_cut=cut, requests_shed=shed)
 
     def store_made(self, place: str) -> None:
         """There was no store at the start, so that an empty one was made. `place`: the file, or the URL as shown."""
@@ -81,6 +92,54 @@ class Telemetry:
         """The store works, and may lose what it acknowledged."""
         self._write("warning", "store_doubtful", store=place, problem=problem)
 
+    def configuration_reloaded(self, *, configuration: str, before: str) -> None:
+        """The service goes on with another configuration, by their versions."""
+        self._write("warning", "configuration_reloaded", configuration=configuration, before=before)
+
+    def configuration_refused(self, problems: Iterable[ConfigurationError]) -> None:
+        """The service goes on with the configuration that it has, as the new one has these problems."""
+        for exc in problems:
+            self._write(
+                "error",
+                "configuration_refused",
+                file=exc.file,
+                key=exc.key or None,
+                problem=exc.description,
+                remedy=exc.remedy,
+            )
+
+    def worker_died(self, *, worker: int, status: int, again_in_s: float) -> None:
+        """A worker ended that nobody told to; another one follows. `status`: its exit code, or minus the signal."""
+        self._write("error", "worker_died", died=worker, status=status, again_in_s=again_in_s)
+
+    def worker_killed(self, *, worker: int) -> None:
+        """A worker did not end in time, and was ended."""
+        self._write("error", "worker_killed", killed=worker)
+
+    def parent_gone(self) -> None:
+        """The process that supervised this one has ended without a word."""
+        self._write("error", "parent_gone", meaning="this worker stops: nobody would replace it or tell it anything")
+
+    def keys_changed(self, *, signing_kid: str | None, published: Sequence[str]) -> None:
+        """Another key signs, or other keys are published."""
+        self._write("warning", "signing_keys_changed", signing_kid=signing_kid, published=list(published))
+
+    def keys_unusable(self, exc: ConfigurationError) -> None:
+        """The folder of the signing keys cannot be used as it is now."""
+        meaning = "the keys that were read last go on; a rotation is not seen before this is mended"
+        self._write(
+            "error",
+            "signing_keys_unusable",
+            file=exc.file,
+            problem=exc.description,
+            remedy=exc.remedy,
+            meaning=meaning,
+        )
+
+    def keys_usable(self) -> None:
+        """The folder of the signing keys can be used again."""
+        self._write("warning", "signing_keys_usable")
+
     def client_failed(self, *, client_id: str | None, is_registered: bool) -> None:
         """A client authentication failed. An id that is not registered may be a misplaced secret: only its hash."""
         self.client_failures += 1
@@ -92,10 +151,22 @@ class Telemetry:
     def connection_cut(self, kind: str) -> None:
         """A connection went beyond a limit. `count`: of this kind since the start, those without a line too."""
         self.connections_cut[kind] += 1
-        now = self._monotonic()
-        if now - self._last_cut.get(kind, -_REPEAT_S) >= _REPEAT_S:
-            self._last_cut[kind] = now
+        if self._is_due(kind):
             self._write("warning", "connection_cut", kind=kind, count=self.connections_cut[kind])
+
+    def request_shed(self) -> None:
+        """A request was answered 503 because there was too much to do. `count`: since the start."""
+        self.requests_shed += 1
+        if self._is_due("request_shed"):
+            self._write("warning", "request_shed", count=self.requests_shed)
+
+    def _is_due(self, kind: str) -> bool:
+        """True when no line of that kind was written within the last second."""
+        now = self._monotonic()
+        if now - self._last_line.get(kind, -_REPEAT_S) < _REPEAT_S:
+            return False
+        self._last_line[kind] = now
+        return True
 
     def unavailable(self, exc: Unavailable) -> None:
         """A request was answered 503 because a part of the service could not answer."""

@@ -6,7 +6,7 @@ uvicorn.Server(uvicorn_config(app)).run(sockets=[bind("127.0.0.1", 8700)])
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from tokensvc.core.authority import Order
 from tokensvc.core.keyset import KeySet, PublicKey
+from tokensvc.errors import ConfigurationError
 from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.operate import OperatorService
@@ -23,13 +24,14 @@ from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 from tokensvc.ports import Clock, Signer, Store
-from tokensvc.server.app import make_app
+from tokensvc.server.app import Configured, Current, configure, make_app
 from tokensvc.server.listen import bind, uvicorn_config
 from tokensvc.settings import NO_TYP, IdentityProvider, Settings, load_agent_keys, load_upstream_keys
 from tokensvc.settings.redis_url import RedisUrl
+from tokensvc.settings.reload import examine_change
 from tokensvc.settings.start import load_store_password, require_own_keys
 from tokensvc.signing.local import LocalSigner
-from tokensvc.storage.loss import LossRule
+from tokensvc.storage.loss import LossRule, StoreEvents
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.redis import RedisAddress, RedisStore
 from tokensvc.storage.sqlite import SqliteStore
@@ -38,11 +40,13 @@ from tokensvc.verify.jwks_http import Door, RefreshedKeys, discover, fetch_from,
 from tokensvc.verify.jwks_refresh import Fetch, seconds_since_boot
 
 __all__ = [
+    "Service",
     "bind",
     "build_app",
     "fetched_keys_of",
     "open_store",
     "registry_of",
+    "require_startable",
     "system_clock",
     "terms_of",
     "upstream_keys_of",
@@ -78,30 +82,93 @@ def build_app(
     What is not given comes from `settings`. Raises: ConfigurationError, also for what only shows when both sides are at
     hand: a key of ours that an identity provider has as well.
     """
-    terms = terms_of(settings)
-    telemetry = Telemetry() if telemetry is None else telemetry
-    store = open_store(settings, telemetry, clock=clock) if store is None else store
-    signer = LocalSigner(settings.keys.dir, settings.keys.algorithm) if signer is None else signer
-    fetched_keys = fetched_keys_of(settings) if fetched_keys is None else fetched_keys
-    require_own_keys(settings, load_upstream_keys(settings), load_agent_keys(settings), signer.public_keys())
-    registry = registry_of(settings, upstream_keys_of(settings, fetched=fetched_keys, own=signer.public_keys))
-    return make_app(
-        exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
-        introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
-        revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
-        operation=OperatorService(terms=terms, store=store, clock=clock),
-        authenticator=ClientAuthenticator(registry=registry, terms=terms, store=store, clock=clock),
-        registry=registry,
-        terms=terms,
-        store=store,
-        signer=signer,
-        telemetry=telemetry,
-        while_running=fetched_keys,
-    )
+    service = Service(settings, clock=clock, store=store, signer=signer, telemetry=telemetry, fetched_keys=fetched_keys)
+    return service.app
 
 
-def open_store(settings: Settings, telemetry: Telemetry, *, clock: Clock = system_clock) -> Store:
+def require_startable(settings: Settings) -> None:
+    """Raises: ConfigurationError, for what would keep the application from being built; nothing is opened."""
+    build_app(settings)
+
+
+class Service:
+    """A token service: its application, and the way to give it another configuration while it runs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock = system_clock,
+        store: Store | None = None,
+        signer: Signer | None = None,
+        telemetry: Telemetry | None = None,
+        fetched_keys: RefreshedKeys | None = None,
+    ) -> None:
+        """See `build_app`. Raises: ConfigurationError."""
+        self._clock = clock
+        self._telemetry = Telemetry() if telemetry is None else telemetry
+        self._store = open_store(settings, self._telemetry, clock=clock) if store is None else store
+        if signer is None:
+            signer = LocalSigner(settings.keys.dir, settings.keys.algorithm, clock=clock, telemetry=self._telemetry)
+        self._signer = signer
+        self._settings = settings
+        self._fetched = fetched_keys_of(settings) if fetched_keys is None else fetched_keys
+        self._current = Current(self._configure(settings, self._fetched, signer.public_keys()))
+        self.app = make_app(
+            self._current,
+            store=self._store,
+            signer=self._signer,
+            telemetry=self._telemetry,
+            max_requests=settings.server.max_requests,
+        )
+
+    async def reload(self, path: Path, environ: Mapping[str, str]) -> bool:
+        """Take over what the configuration file says now, for the next request on; True when that was done.
+
+        With any problem (each is logged) everything stays as it is. What cannot change while it runs is one. One call
+        at a time, while the application runs.
+        """
+        # In threads: a large file takes longer than requests may wait.
+        settings = await asyncio.to_thread(examine_change, self._settings, path, environ)
+        if not isinstance(settings, Settings):
+            self._telemetry.configuration_refused(settings)
+            return False
+        try:
+            fetched = await asyncio.to_thread(self._fetched_for, settings)
+            configured = await asyncio.to_thread(self._configure, settings, fetched, self._signer.public_keys())
+        except ConfigurationError as exc:
+            self._telemetry.configuration_refused([exc])
+            return False
+        await self._current.replace(configured)
+        before, self._settings, self._fetched = self._settings, settings, fetched
+        self._telemetry.configuration_reloaded(configuration=settings.version, before=before.version)
+        return True
+
+    def _fetched_for(self, settings: Settings) -> RefreshedKeys | None:
+        """What fetches go on, with all that was fetched, while they are the same."""
+        return self._fetched if _places_of(settings) == _places_of(self._settings) else fetched_keys_of(settings)
+
+    def _configure(self, settings: Settings, fetched: RefreshedKeys | None, own: KeySet) -> Configured:
+        require_own_keys(settings, load_upstream_keys(settings), load_agent_keys(settings), own)
+        store, signer, clock, terms = self._store, self._signer, self._clock, terms_of(settings)
+        registry = registry_of(settings, upstream_keys_of(settings, fetched=fetched, own=signer.public_keys))
+        return configure(
+            exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
+            introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
+            revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
+            operation=OperatorService(terms=terms, store=store, clock=clock),
+            authenticator=ClientAuthenticator(registry=registry, terms=terms, store=store, clock=clock),
+            registry=registry,
+            terms=terms,
+            telemetry=self._telemetry,
+            while_running=fetched,
+        )
+
+
+def open_store(settings: Settings, events: StoreEvents, *, clock: Clock = system_clock, may_make: bool = True) -> Store:
     """The store that `store.url` names. It answers once it is opened (`Store.open`), which the application does.
+
+    Without `may_make`, opening it refuses to make one where there is none.
 
     Raises: ConfigurationError when the file with its password cannot be read.
     """
@@ -112,9 +179,10 @@ def open_store(settings: Settings, telemetry: Telemetry, *, clock: Clock = syste
         clock=clock,
     )
     if (path := settings.store.sqlite_path) is not None:
-        return SqliteStore(path, rule, events=telemetry)
+        return SqliteStore(path, rule, events=events, may_make=may_make)
     if (url := settings.store.redis_url) is not None:
-        return RedisStore(_address_of(url, settings.store.password_file), rule, events=telemetry)
+        address = _address_of(url, settings.store.password_file)
+        return RedisStore(address, rule, events=events, may_make=may_make)
     return MemoryStore(rule)
 
 
@@ -155,7 +223,7 @@ def fetched_keys_of(
     Nothing is fetched before it is entered. Providers that are down keep nobody from starting. `clock` and `sleep` are
     for tests.
     """
-    providers = [provider for provider in settings.identity_providers if provider.enabled and provider.keys_url]
+    providers = _fetched_providers(settings)
     if not providers:
         return None
     # One for all: to load the certificate authorities takes longer than most requests.
@@ -170,6 +238,15 @@ def fetched_keys_of(
         clock=clock,
         sleep=sleep,
     )
+
+
+def _fetched_providers(settings: Settings) -> list[IdentityProvider]:
+    return [provider for provider in settings.identity_providers if provider.enabled and provider.keys_url]
+
+
+def _places_of(settings: Settings) -> list[tuple[object, ...]]:
+    """Whose keys are fetched, and from where."""
+    return [(provider.iss, provider.jwks_url, provider.reach) for provider in _fetched_providers(settings)]
 
 
 def _fetch_of(provider: IdentityProvider, door: Door) -> Fetch:

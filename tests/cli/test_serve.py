@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from tests.settings_file import valid_values, write_settings
 from tokensvc import wiring
 from tokensvc.cli import make_app
+from tokensvc.cli import serving as serving_module
 from tokensvc.core.keyset import Algorithm
 from tokensvc.server.listen import TAKEN_OVER
 from tokensvc.settings import Settings
@@ -101,6 +102,15 @@ def test_it_says_where_it_listens_and_a_signal_ends_it_with_exit_code_0(
     assert events[0]["level"] == "warning"
     assert "revocations" in events[0]["meaning"]
     assert (tmp_path / "tokens.db").exists()
+
+
+def test_a_signal_right_after_the_announcement_ends_it(tmp_path: Path) -> None:
+    config = configured(tmp_path, store={"url": "sqlite:///tokens.db"})
+    with serving(COMMAND, "serve", "--config", config, cwd=tmp_path) as process:
+        read_announcement(process)
+        process.terminate()
+        process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
 
 
 def test_the_first_run_ends_with_a_service_that_answers(tmp_path: Path) -> None:
@@ -212,7 +222,7 @@ def test_a_signal_during_the_start_ends_it_before_it_serves(tmp_path: Path, monk
     def open_slowly(_settings: Settings, _telemetry: Telemetry) -> Slow:
         return store
 
-    monkeypatch.setattr(wiring, "open_store", open_slowly)
+    monkeypatch.setattr(serving_module, "open_store", open_slowly)
     before = signal.getsignal(signal.SIGTERM)
 
     result = run("--config", configured(tmp_path), "--port", "0")

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from tests.demo.outsider import GRANT_TYPE, Outsider, token_of
 from tests.programs import require_programs
+from tests.storage.redis_server import DURABLE, RedisServer
 from tokensvc.cli import make_app
 from tokensvc.demo import attacks, world
 from tokensvc.demo.report import instructions
@@ -234,9 +235,29 @@ def test_a_folder_with_somebody_s_files_is_refused_with_exit_3(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_on_redis_every_attack_is_refused_as_well(tmp_path: Path) -> None:
+    with RedisServer(tmp_path, *DURABLE) as server:
+        result = invoke("--json", "--store", f"redis://127.0.0.1:{server.port}/3")
+        kept = server.command("INFO", "keyspace")
+
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["ok"], len(report["attacks"])) == (True, len(attacks.ATTACKS))
+    assert "'db3'" in str(kept)
+
+
+def test_a_store_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    with RedisServer(tmp_path, *DURABLE) as server:
+        port = server.port
+    nobody = invoke("--store", f"redis://127.0.0.1:{port}")
+    assert (nobody.exit_code, "did not start" in nobody.stderr) == (4, True)
+    nowhere = invoke("--store", "postgres://127.0.0.1")
+    assert (nowhere.exit_code, "names no store that exists" in nowhere.stderr) == (3, True)
+
+
 def test_a_server_that_does_not_start_is_exit_4(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def open_nothing(_directory: Path | None) -> Iterator[World]:
+    def open_nothing(_directory: Path | None, *, store: str) -> Iterator[World]:  # noqa: ARG001 - as it is called
         raise Unavailable("the API did not start")
         yield
 

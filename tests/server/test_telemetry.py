@@ -32,6 +32,21 @@ def test_each_event_is_one_line_of_json() -> None:
     assert all(event["level"] == "info" and event["timestamp"].endswith("Z") for event in events)
 
 
+def test_a_line_is_one_write_so_that_processes_that_share_the_stream_do_not_mix_theirs() -> None:
+    class Counted(io.StringIO):
+        writes: list[str] = []  # noqa: RUF012 - one stream
+
+        def write(self, text: str) -> int:
+            self.writes.append(text)
+            return super().write(text)
+
+    stream = Counted()
+    Telemetry(stream, worker=7).stopped()
+
+    assert stream.writes == [stream.getvalue()]
+    assert json.loads(stream.getvalue())["worker"] == 7
+
+
 def test_at_a_terminal_events_are_for_people() -> None:
     stream = Terminal()
 

@@ -70,7 +70,7 @@ def test_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyt
         patched.setattr(os, "fsync", full)
         with pytest.raises(ConfigurationError) as raised:
             generate_key(tmp_path, Algorithm.ES256, now=NOW)
-    assert raised.value.description == "the signing keys cannot be read or written (No space left on device)"
+    assert raised.value.description == "the keys cannot be read or written (No space left on device)"
     assert list(tmp_path.iterdir()) == []
     generate_key(tmp_path, Algorithm.ES256, now=NOW)
     assert len(list_keys(tmp_path)) == 1
@@ -148,7 +148,11 @@ def test_what_is_no_regular_file_is_refused_without_waiting(made: KeyFile, make:
 @pytest.mark.parametrize(
     "members",
     [
-        {"not_before": NOW},
+        {"not_after": NOW},
+        {"not_before": True},
+        {"not_before": "1800000000"},
+        {"retire_after": None},
+        {"retire_after": 1.5},
         {"created": "1800000000"},
         {"created": True},
         {"created": None},
@@ -170,9 +174,19 @@ YEAR_9999 = 253_402_300_799
 @pytest.mark.parametrize(("odd", "good"), [(-1, 0), (-(10**15), 0), (YEAR_9999 + 1, YEAR_9999), (2**53 - 1, 1)])
 def test_file_made_at_no_time_of_the_calendar_is_refused(made: KeyFile, odd: int, good: int) -> None:
     rewrite(made, created=odd)
-    assert refused(made.path.parent).description == "created is not from 0 to 253402300799 (epoch seconds)"
-    rewrite(made, created=good)
-    assert [file.created for file in list_keys(made.path.parent)] == [good]
+    for name in ("created", "not_before", "retire_after"):
+        rewrite(made, **{name: odd})
+        problem = f"{name} is not a whole number from 0 to 253402300799 (epoch seconds)"
+        assert refused(made.path.parent).description == problem
+        rewrite(made, **{name: good})
+    (read,) = list_keys(made.path.parent)
+    assert (read.created, read.not_before, read.retire_after) == (good, good, good)
+
+
+def test_a_file_of_before_there_was_rotation_signs_from_the_start(made: KeyFile) -> None:
+    made.path.write_text(json.dumps({"created": NOW, "key": made.key.unsafe_private_jwk()}))
+    (read,) = list_keys(made.path.parent)
+    assert (read.not_before, read.retire_after) == (NOW, None)
 
 
 def test_no_key_is_made_that_could_not_be_read_back(made: KeyFile) -> None:
@@ -189,7 +203,7 @@ def test_no_key_is_made_that_could_not_be_read_back(made: KeyFile) -> None:
 
 def test_file_without_created_is_refused(made: KeyFile) -> None:
     made.path.write_text(json.dumps({"key": made.key.unsafe_private_jwk()}))
-    assert refused(made.path.parent).description.startswith("not exactly the members")
+    assert refused(made.path.parent).description.startswith("not the members created and key")
 
 
 def test_public_key_is_refused(made: KeyFile) -> None:

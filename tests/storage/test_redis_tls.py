@@ -51,13 +51,14 @@ def server(authority: Authority, tmp_path: Path) -> Iterator[RedisAddress]:
 async def test_a_certificate_of_an_authority_of_the_system_is_trusted_and_no_other(
     server: RedisAddress, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = RedisStore(server, RULE)
     for file in (None, Authority(tmp_path / "other").file):
         if file is not None:
             monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        store = RedisStore(server, RULE)
         with pytest.raises(Unavailable):
             await store.open()
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    store = RedisStore(server, RULE)
     await store.open()
     assert await commit(store, "r1", "v1") is Committed.STORED
     await store.close()
@@ -82,8 +83,9 @@ async def test_a_certificate_for_another_name_is_refused(
 async def test_tls_is_not_spoken_to_a_server_without_it(tmp_path: Path) -> None:
     with RedisServer(tmp_path, "--save", "") as server:
         for tls in (True, False):
-            store = RedisStore(replace(server.address, tls=tls), RULE)
+            store = RedisStore(replace(server.address, tls=tls), RULE, timeout_s=2)
             if tls:
+                # The other side waits for more of what it takes for a command.
                 with pytest.raises(Unavailable):
                     await store.open()
             else:

@@ -368,7 +368,7 @@ async def test_whoever_waits_for_a_server_that_hangs_is_answered_by_one_timeout(
         before = server.command("INFO", "stats")["total_connections_received"]
         server.send(SIGSTOP)
         answers = await asyncio.gather(
-            *(commit(store, f"r{n}", f"v{n}") for n in range(1, 2000)), return_exceptions=True
+            *(commit(store, f"r{n}", f"v{n}") for n in range(1, 1000)), return_exceptions=True
         )
         server.send(SIGCONT)
         assert all(isinstance(answer, Unavailable) for answer in answers)

@@ -1,5 +1,6 @@
 """`tokensvc check-config`: every problem of the configuration at once."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,7 +80,7 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
     except ConfigurationError as exc:
         problems.append(exc)
     try:
-        signer = LocalSigner(settings.keys.dir, settings.keys.algorithm)
+        signer = LocalSigner(settings.keys.dir, settings.keys.algorithm, clock=lambda: int(time.time()))
         signing_kid = signer.signing_key().kid
         require_own_keys(settings, load_upstream_keys(settings), load_agent_keys(settings), signer.public_keys())
     except ConfigurationError as exc:

@@ -43,6 +43,15 @@ def _demo(
             "--dir", metavar="DIR", help="Keep its files here: a folder that is new, empty, or an earlier demo's."
         ),
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            metavar="URL",
+            help="Keep the token service's state there: redis://127.0.0.1:6379/9, say, a database that nothing else"
+            " uses. Else it is a file in the folder.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start a token service, an identity provider and an API, delegate a user's work to three agents, and attack.
@@ -55,12 +64,14 @@ def _demo(
     Example: `tokensvc demo`
 
     Example: `tokensvc demo --serve --dir /tmp/demo`
+
+    Example: `tokensvc demo --store redis://127.0.0.1:6379/9`
     """
-    from tokensvc.demo.world import open_world
+    from tokensvc.demo.world import DEFAULT_STORE, open_world
 
     with _interrupted_by_signals():
         try:
-            with open_world(directory) as world:
+            with open_world(directory, store=store or DEFAULT_STORE) as world:
                 if serve:
                     _serve(world, as_json=as_json)
                 code = _play(world, as_json=as_json)

@@ -50,7 +50,7 @@ host = "127.0.0.1"
 port = 8700
 
 [keys]
-dir = "keys"                     # tokensvc keys generate adds one; the newest signs
+dir = "keys"                     # tokensvc keys rotate replaces the key that signs
 algorithm = "ES256"              # or Ed25519, RS256
 
 [limits]
@@ -178,13 +178,15 @@ def _write_everything(directory: Path, client_secrets: Mapping[str, str]) -> str
     """
     from tokensvc.core.keyset import Algorithm, KeySet, render_jwks
     from tokensvc.signing.keyfiles import generate_key, list_keys, make_key
+    from tokensvc.signing.rotation import signing_at
 
     with _explained(directory):
         directory.mkdir(parents=True, exist_ok=True)
     keys = directory / "keys"
-    # A folder that holds keys already keeps the one that signs: a new one is for `keys generate`.
-    present = [file.key.kid for file in list_keys(keys) if file.key.alg is Algorithm.ES256]
-    kid = present[0] if present else generate_key(keys, Algorithm.ES256, now=int(time.time())).key.kid
+    # A folder that holds keys already keeps the one that signs: a new one is for `keys rotate`.
+    now = int(time.time())
+    present = signing_at(list_keys(keys), Algorithm.ES256, now)
+    kid = (generate_key(keys, Algorithm.ES256, now=now) if present is None else present).key.kid
     identity_provider = make_key(Algorithm.RS256)
     hashes = {
         client.replace("-", "_"): hashlib.sha256(secret.encode("ascii")).hexdigest()

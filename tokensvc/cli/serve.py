@@ -1,13 +1,9 @@
-"""`tokensvc serve`: the token service, until it is told to stop."""
+"""`tokensvc serve`: the token service, in one process or several, until it is told to stop."""
 
-import asyncio
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import os
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -17,12 +13,14 @@ from tokensvc.errors import ConfigurationError, Unavailable
 if TYPE_CHECKING:
     import socket
 
-    import uvicorn
-
-    from tokensvc.ports import Store
+    from tokensvc.server.workers import Ties
     from tokensvc.settings import Settings
+    from tokensvc.telemetry import Telemetry
 
 __all__ = ["register"]
+
+# More than any machine that this is for has processors.
+_MAX_WORKERS: Final = 256
 
 
 def register(app: typer.Typer) -> None:
@@ -37,94 +35,113 @@ def _serve(
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="Else server.port; 0: the system chooses one.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=_MAX_WORKERS, help="How many processes serve: one per processor.")
+    ] = 1,
 ) -> None:
-    """Run the token service until Ctrl-C or SIGTERM, which end it with exit code 0.
+    """Run the token service until Ctrl-C or SIGTERM, which end it with exit code 0 once what is in flight is finished.
 
+    A second one ends it at once. SIGHUP: the configuration file is read again.
     Exit code 3: the configuration cannot be used. 4: the port or the store cannot be had now.
     Over http it listens on a loopback address only. Set an https issuer when a proxy in front of it ends TLS.
 
     Example: `tokensvc serve`
 
-    Example: `tokensvc serve --config /etc/tokensvc/tokensvc.toml --port 8701`
+    Example: `tokensvc serve --workers 4 --config /etc/tokensvc/tokensvc.toml --port 8701`
     """
     settings = load_or_fail(config, as_json=False)
     host = settings.server.host if host is None else host
     port = settings.server.port if port is None else port
-    from tokensvc.settings.start import require_private_when_plain
+    from tokensvc.settings.start import require_private_when_plain, require_shareable
+    from tokensvc.telemetry import Telemetry
+    from tokensvc.wiring import require_startable
 
     try:
         require_private_when_plain(settings, host, file=str(config))
+        require_shareable(settings, workers, file=str(config))
+        require_startable(settings)
     except ConfigurationError as exc:
         fail([exc], as_json=False)
-    _run(settings, host, port, config)
+    # An absolute path: what is read again later is this file.
+    config = config.absolute()
+    with _bind(host, port, config) as listener:
+        serve = _serve_alone if workers == 1 else _serve_by_workers(workers)
+        serve(settings, listener, config, Telemetry())
 
 
-def _run(settings: "Settings", host: str, port: int, config: Path) -> None:
-    import uvicorn
+def _serve_alone(settings: "Settings", listener: "socket.socket", config: Path, telemetry: "Telemetry") -> None:
+    from tokensvc.cli.serving import Process, Told
 
-    from tokensvc.telemetry import Telemetry
-    from tokensvc.wiring import build_app, open_store, uvicorn_config
-
-    telemetry = Telemetry()
-    try:
-        store = open_store(settings, telemetry)
-        app = build_app(settings, store=store, telemetry=telemetry)
-    except ConfigurationError as exc:
-        fail([exc], as_json=False)
-    server = uvicorn.Server(uvicorn_config(app, telemetry=telemetry))
-    with (
-        _bind(host, port, config) as listener,
-        _stop_signals() as stop,
-        asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner,
-    ):
+    with Told() as told:
         try:
-            runner.run(_open_and_serve(store, server, listener, stop, lambda: _announce(settings, listener)))
-        except ConfigurationError as exc:
-            fail([exc], as_json=False)
-        except Unavailable as exc:
-            problem = ConfigurationError(
-                exc.description, file=str(config), key="store.url", remedy="Start again once the store can be used."
-            )
-            fail([problem], as_json=False, code=ExitCode.UNREACHABLE)
+            process = Process.build(settings, listener=listener, config=config, telemetry=telemetry, told=told)
+            process.run(lambda: _announce(settings, listener))
+        except (ConfigurationError, Unavailable) as exc:
+            _fail_to_start(exc, config)
 
 
-@dataclass(slots=True)
-class _Stop:
-    """A plain flag: a lock, as in threading.Event, must not be taken in a signal handler."""
+def _serve_by_workers(count: int) -> Callable[["Settings", "socket.socket", Path, "Telemetry"], None]:
+    def serve(settings: "Settings", listener: "socket.socket", config: Path, telemetry: "Telemetry") -> None:
+        from tokensvc.server.workers import supervise
+        from tokensvc.settings import Settings
+        from tokensvc.settings.reload import examine_change
+        from tokensvc.wiring import require_startable
 
-    wanted: bool = False
+        def work(ties: "Ties") -> int:
+            # The settings as they are when a worker starts.
+            return _work(settings, listener, config, ties)
+
+        def reload() -> bool:
+            nonlocal settings
+            found = examine_change(settings, config, os.environ)
+            try:
+                if isinstance(found, Settings):
+                    require_startable(found)
+            except ConfigurationError as exc:
+                found = (exc,)
+            if not isinstance(found, Settings):
+                telemetry.configuration_refused(found)
+                return False
+            settings = found
+            return True
+
+        def announce() -> None:
+            _announce(settings, listener, workers=count)
+
+        code = supervise(
+            work, count, reload=reload, when_ready=announce, when_stopping=listener.close, telemetry=telemetry
+        )
+        if code:
+            raise typer.Exit(code)
+
+    return serve
 
 
-async def _open_and_serve(
-    store: "Store",
-    server: "uvicorn.Server",
-    listener: "socket.socket",
-    stop: _Stop,
-    announce: Callable[[], None],
-) -> None:
-    # The application opens the store as well, which changes nothing by then. Here a failure can be told as it is.
-    await store.open()
-    if stop.wanted:
-        await store.close()
-        return
-    announce()
-    await server.serve(sockets=[listener])
+def _work(settings: "Settings", listener: "socket.socket", config: Path, ties: "Ties") -> int:
+    """One worker, from its fork to its end; its exit code."""
+    from tokensvc.cli.serving import Process, Told
+    from tokensvc.telemetry import Telemetry
+
+    telemetry = Telemetry(worker=os.getpid())
+    with Told(is_worker=True) as told:
+        try:
+            process = Process.build(settings, listener=listener, config=config, telemetry=telemetry, told=told)
+            process.run(ties.ready, parent=ties.parent)
+        except (ConfigurationError, Unavailable) as exc:
+            try:
+                _fail_to_start(exc, config)
+            except typer.Exit as ended:
+                return ended.exit_code
+    return ExitCode.OK
 
 
-@contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    """Notes that we are told to stop. While uvicorn runs it listens itself, and repeats what it heard at its end."""
-    stop = _Stop()
-
-    def note(_number: int, _frame: FrameType | None) -> None:
-        stop.wanted = True
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _fail_to_start(exc: ConfigurationError | Unavailable, config: Path) -> NoReturn:
+    if isinstance(exc, ConfigurationError):
+        fail([exc], as_json=False)
+    problem = ConfigurationError(
+        exc.description, file=str(config), key="store.url", remedy="Start again once the store can be used."
+    )
+    fail([problem], as_json=False, code=ExitCode.UNREACHABLE)
 
 
 def _bind(host: str, port: int, config: Path) -> "socket.socket":
@@ -143,7 +160,7 @@ def _bind(host: str, port: int, config: Path) -> "socket.socket":
         fail([problem], as_json=False, code=ExitCode.UNREACHABLE)
 
 
-def _announce(settings: "Settings", listener: "socket.socket") -> None:
+def _announce(settings: "Settings", listener: "socket.socket", *, workers: int = 1) -> None:
     """Where to find the service, and what to try first."""
     from tokensvc.server.routes import metadata_paths
     from tokensvc.settings.values import MEMORY
@@ -153,5 +170,7 @@ def _announce(settings: "Settings", listener: "socket.socket") -> None:
     say("listening on", address)
     say("issuer", settings.issuer)
     say("store", "in memory: all is forgotten when this ends" if settings.store.url == MEMORY else settings.store.shown)
+    if workers > 1:
+        say("workers", str(workers))
     say("to stop", "Ctrl-C")
     say_next(f"curl -s {address}{metadata_paths(settings.issuer)[0]}")

@@ -145,13 +145,13 @@ def make_cast(addresses: Addresses) -> Cast:
     )
 
 
-def render_config(cast: Cast, addresses: Addresses) -> str:
-    """`tokensvc.toml` for this cast. Of each secret it holds the hash."""
+def render_config(cast: Cast, addresses: Addresses, *, store: str) -> str:
+    """`tokensvc.toml` for this cast, with state kept at the URL `store`. Of each secret it holds the hash."""
     port = int(addresses.issuer.rpartition(":")[2])
     tables = [
         "# Written by `tokensvc demo`: ports and secrets are of one run. To start one of your own: tokensvc init",
         f"issuer = {_toml(addresses.issuer)}\n",
-        '[store]\nurl = "sqlite:///tokensvc.db"\n',
+        f"[store]\nurl = {_toml(store)}\n",
         f'[server]\nhost = "127.0.0.1"\nport = {port}\n',
         f'[keys]\ndir = "keys"\nalgorithm = {_toml(SIGNING_ALGORITHM)}\n',
         _table(

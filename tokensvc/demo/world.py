@@ -48,7 +48,9 @@ from tokensvc.signing.keyfiles import generate_key, make_key
 from tokensvc.telemetry import Telemetry
 from tokensvc.wiring import bind, build_app, system_clock
 
-__all__ = ["World", "open_world"]
+__all__ = ["DEFAULT_STORE", "World", "open_world"]
+
+DEFAULT_STORE: Final = "sqlite:///tokensvc.db"
 
 _HOST: Final = "127.0.0.1"
 # An answer of the demo takes milliseconds; on a machine under load a second. Longer is a fault, and is to be said.
@@ -79,25 +81,26 @@ class World:
 
 
 @contextmanager
-def open_world(directory: Path | None) -> Iterator[World]:
+def open_world(directory: Path | None, *, store: str = DEFAULT_STORE) -> Iterator[World]:
     """The world, until the block is left: in `directory`, or in a temporary folder that goes with it.
 
+    `store` is where the token service keeps its state, as in `store.url`; a file counts from the folder.
     Raises: ConfigurationError for a folder that cannot be used, Unavailable when a server does not answer.
     """
     with ExitStack() as stack:
         try:
-            world = _build(stack, directory)
+            world = _build(stack, directory, store)
         except OSError as exc:
             raise Unavailable(f"the demo cannot be set up here ({exc.strerror})") from exc
         yield world
 
 
-def _build(stack: ExitStack, directory: Path | None) -> World:
+def _build(stack: ExitStack, directory: Path | None, store: str) -> World:
     folder = stack.enter_context(demo_folder(directory))  # 1
     service, idp, crm = (stack.enter_context(closing(bind(_HOST, 0))) for _ in range(3))
     addresses = Addresses(issuer=_url(service), idp=_url(idp), crm=_url(crm))
     cast = make_cast(addresses)  # 2
-    config = write_config(folder, render_config(cast, addresses))  # 3
+    config = write_config(folder, render_config(cast, addresses, store=store))  # 3
     signing_key = generate_key(folder / KEYS_FOLDER, SIGNING_ALGORITHM, now=system_clock()).key
     idp_key = make_key(IDP_ALGORITHM)
     write_private(folder / IDP_JWKS_FILE, json.dumps(render_jwks(KeySet([idp_key.public]))))

@@ -4,7 +4,7 @@
     every other OAuth error  400   also a body that is too large: an OAuth client reads `error` at 400
     wrong method             405   with Allow
     unknown path             404
-    Unavailable              503   with Retry-After
+    Unavailable              503   with Retry-After; the same when there is too much to do (`shed`)
     a fault of ours          503   as well: logged with its place, nothing of it shown. Peers take a 503 for our trouble
                                    and try again; a 500 would say no more, and often not in JSON.
 
@@ -25,7 +25,7 @@ from tokensvc.errors import OAuthError, OAuthRefused, Reason, Unavailable
 from tokensvc.server.answer import uncached_json
 from tokensvc.telemetry import Telemetry
 
-__all__ = ["FaultGuard", "exception_handlers"]
+__all__ = ["FaultGuard", "exception_handlers", "trouble"]
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="tokensvc"'}
 # Long enough for a lock to be let go or for a restart; short against a token's life.
@@ -41,7 +41,7 @@ def exception_handlers(telemetry: Telemetry) -> Mapping[type[Exception], Excepti
 
     async def apologise(_request: Request, exc: Unavailable) -> Response:
         telemetry.unavailable(exc)
-        return _trouble()
+        return trouble()
 
     async def misdirect(_request: Request, exc: HTTPException) -> Response:
         return _misdirected(exc)
@@ -74,14 +74,14 @@ class FaultGuard:
         except asyncio.CancelledError:
             # The server stops, and its patience is over. Left to the server, the answer would be a bare 500.
             if not has_begun:
-                await _trouble()(scope, receive, send)
+                await trouble()(scope, receive, send)
             raise
         except Exception as exc:
             self._telemetry.fault(exc)
             if has_begun:
                 # Half an answer is out: only the server can end the connection.
                 raise
-            await _trouble()(scope, receive, send)
+            await trouble()(scope, receive, send)
 
 
 def _refusal(exc: OAuthRefused) -> Response:
@@ -96,7 +96,8 @@ def _refusal(exc: OAuthRefused) -> Response:
     return uncached_json(body, status=400)
 
 
-def _trouble() -> Response:
+def trouble() -> Response:
+    """The answer when it is ours to mend, or to wait for."""
     body: dict[str, JsonValue] = {
         "error": OAuthError.TEMPORARILY_UNAVAILABLE,
         "error_description": "the service cannot answer now; try again later",

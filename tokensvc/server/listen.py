@@ -1,8 +1,11 @@
 """The one way in which the service is put on a socket: the same for `tokensvc serve` and the demo."""
 
 import logging
+import os
+import signal
 import socket
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 import uvicorn
 from starlette.applications import Starlette
@@ -10,17 +13,49 @@ from starlette.applications import Starlette
 from tokensvc.server.protocol import ConnectionLimits, bounded_protocol
 from tokensvc.telemetry import Telemetry
 
-__all__ = ["TAKEN_OVER", "bind", "uvicorn_config"]
+__all__ = ["GRACEFUL_SHUTDOWN_S", "TAKEN_OVER", "Server", "bind", "end_at_once", "uvicorn_config"]
 
 # What waits to be accepted while the loop is busy; a few hundred milliseconds of a busy server.
 _BACKLOG: Final = 1024
 # An exchange takes milliseconds, and the store gives up after seconds. Longer only a body that never ends takes.
-_GRACEFUL_SHUTDOWN_S: Final = 10
+GRACEFUL_SHUTDOWN_S: Final = 10
 # Agents renew every few minutes: keeping the connection in between would save little.
 _KEEP_ALIVE_S: Final = 5
 
+# What a shell shows for a process that a signal ended.
+_BY_SIGNAL: Final = 128
+
 TAKEN_OVER: Final = ("uvicorn", "asyncio", "tokensvc.verify", "tokensvc.exchange")
 """The loggers whose lines become events of the service's own log."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, with other manners on signals. Inherits because uvicorn has no other way in.
+
+    SIGTERM or SIGINT: requests in flight are finished. Another one: the process ends at once. A worker is told by its
+    parent: it passes over a Ctrl-C, which reaches every process at the terminal, and over repetitions.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, is_worker: bool = False) -> None:
+        super().__init__(config)
+        self._is_worker = is_worker
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Handle a signal to stop."""
+        if self._is_worker:
+            self.should_exit = self.should_exit or sig == signal.SIGTERM
+        elif self.should_exit:
+            end_at_once(sig)
+        else:
+            super().handle_exit(sig, frame)
+
+
+def end_at_once(number: int) -> NoReturn:
+    """End this process as the signal of that number does where nobody handles it."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    # The first process of a container is not ended by a signal that it does not handle.
+    os._exit(_BY_SIGNAL + number)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -50,7 +85,7 @@ def uvicorn_config(
     host: str = "127.0.0.1",
     port: int = 0,
     fd: int | None = None,
-    graceful_shutdown_s: int = _GRACEFUL_SHUTDOWN_S,
+    graceful_shutdown_s: int = GRACEFUL_SHUTDOWN_S,
     telemetry: Telemetry | None = None,
     limits: ConnectionLimits | None = None,
 ) -> uvicorn.Config:

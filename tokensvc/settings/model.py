@@ -81,6 +81,10 @@ DEFAULT_TOKEN_BYTES: Final = 8000
 # What our own verifier accepts; a smaller token than the lower bound has no room for a chain.
 MAX_TOKEN_BYTES: Final = 16384
 MIN_TOKEN_BYTES: Final = 1024
+# At about a thousand exchanges a second the last of these waits an eighth of a second.
+DEFAULT_MAX_REQUESTS: Final = 128
+# As many as there may be connections: no bound of its own.
+MAX_REQUESTS: Final = 1000
 # An assertion is made for one request (RFC 7523 s3 leaves the length to us). Authlib makes them for an hour.
 DEFAULT_ASSERTION_LIFETIME_S: Final = 300
 MAX_ASSERTION_LIFETIME_S: Final = 3600
@@ -138,6 +142,8 @@ class ServerSettings:
     """The address to listen on. With an http issuer only a loopback address: nothing but a proxy in front encrypts."""
     port: Annotated[StrictInt, Field(ge=0, le=65535)] = 8700
     """The port to listen on; with 0 the system chooses one."""
+    max_requests: Annotated[StrictInt, Field(ge=1, le=MAX_REQUESTS)] = DEFAULT_MAX_REQUESTS
+    """Requests that a process works on at once; what comes on top is answered 503 at once. GET is not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.model import Settings
+from tokensvc.settings.values import MEMORY
 from tokensvc.smallfile import read_small_file
 
-__all__ = ["load_store_password", "require_own_keys", "require_private_when_plain"]
+__all__ = ["load_store_password", "require_own_keys", "require_private_when_plain", "require_shareable"]
 
 # Longer than any password that Redis is given; anything larger is another file.
 _MAX_PASSWORD_BYTES: Final = 4096
@@ -30,6 +31,15 @@ def require_private_when_plain(settings: Settings, host: str, *, file: str) -> N
     problem = "an http issuer, but listening where other machines send secrets and tokens"
     remedy = "Listen on 127.0.0.1, or set issuer to the https URL of the proxy in front of this service."
     raise ConfigurationError(problem, file=file, key="server.host", remedy=remedy)
+
+
+def require_shareable(settings: Settings, workers: int, *, file: str) -> None:
+    """Several processes need one store: a token used in one of them must be used in all. Raises: ConfigurationError."""
+    if workers == 1 or settings.store.url != MEMORY:
+        return
+    problem = f"{workers} workers, but each would have a memory of its own"
+    remedy = 'Set url = "sqlite:///tokensvc.db", or leave out --workers.'
+    raise ConfigurationError(problem, file=file, key="store.url", remedy=remedy)
 
 
 def require_own_keys(
@@ -56,7 +66,7 @@ def require_own_keys(
                 "the key set of the identity provider holds a signing key of this token service",
                 file=str(provider.jwks_file),
                 key="",
-                remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys generate",
+                remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys rotate",
             )
 
 

@@ -1,15 +1,14 @@
 """Signing keys in files: one file per key, `<kid>.key.json`, readable by the service's user alone.
 
-A file holds a JSON object with exactly `created` (epoch seconds) and `key` (a private JWK, RFC 7517). Another member is
-refused, so that no version of this program passes over a rule about the key that it does not know.
-Nothing in an error or a repr shows key material.
+A file holds a JSON object: `created` (epoch seconds) and `key` (a private JWK, RFC 7517), and where they are known
+`not_before`, from when on the key may sign, and `retire_after`, when the last that was signed with it has ended (both
+epoch seconds). Another member is refused, so that no version of this program passes over a rule about the key that it
+does not know. Nothing in an error or a repr shows key material.
 """
 
 import os
-import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, assert_never
@@ -17,37 +16,53 @@ from typing import Final, assert_never
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tokensvc.core.jsontext import parse_json_object, render_json
+from tokensvc.core.jsontext import JsonValue, parse_json_object, render_json
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import Algorithm
 from tokensvc.errors import ConfigurationError, KeyRefused, Malformed
-from tokensvc.smallfile import read_small_file
+from tokensvc.signing.private_files import PRIVATE_FOLDER, explained, locked, read_private_file, write_file
 
-__all__ = ["KeyFile", "generate_key", "list_keys", "make_key"]
+__all__ = [
+    "KeyFile",
+    "add_key",
+    "generate_key",
+    "list_keys",
+    "make_key",
+    "parse_key_file",
+    "read_key_folder",
+    "write_key_file",
+]
 
 _SUFFIX: Final = ".key.json"
 # The end of the year 9999 (epoch seconds): what a calendar can show.
-_MAX_CREATED: Final = 253_402_300_799
-_MEMBERS: Final = frozenset({"created", "key"})
+_MAX_TIME: Final = 253_402_300_799
+_MEMBERS: Final = frozenset({"created", "key", "not_before", "retire_after"})
 # An RSA key of 8192 bits takes 7 KB as a JWK.
 _MAX_BYTES: Final = 64 * 1024
 # 128 bits of strength; 2048 bits are acceptable until 2030 only (NIST SP 800-57 part 1, table 4).
 _RSA_BITS: Final = 3072
 # FIPS 186-5 A.1.1; every library's choice.
 _RSA_EXPONENT: Final = 65537
-_PRIVATE_FILE: Final = 0o600
-_PRIVATE_FOLDER: Final = 0o700
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFile:
-    """A signing key, where it is kept, and when it was made (epoch seconds)."""
+    """A signing key, where it is kept, and its times (epoch seconds).
+
+    It signs from `not_before` on, until a newer one does. Nothing that it signed lives at `retire_after` or later; None
+    while it has no successor.
+    """
 
     path: Path
     created: int
+    not_before: int
+    retire_after: int | None
     key: SigningKey
+
+    def is_live(self, now: int) -> bool:
+        """True while something that this key signed may be alive."""
+        return self.retire_after is None or now < self.retire_after
 
 
 def make_key(algorithm: Algorithm) -> SigningKey:
@@ -66,23 +81,45 @@ def make_key(algorithm: Algorithm) -> SigningKey:
 
 
 def generate_key(directory: Path, algorithm: Algorithm, *, now: int) -> KeyFile:
-    """A new key, kept in `directory`, which is made when it is not there.
+    """A new key that signs at once, kept in `directory`, which is made when it is not there.
+
+    For the first key of an algorithm: verifiers must see a later one before it signs (see `rotation`).
+    Raises: ConfigurationError.
+    """
+    with explained(directory):
+        directory.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        with locked(directory):
+            return add_key(directory, list_keys(directory), algorithm, now=now, not_before=now)
+
+
+def add_key(directory: Path, present: Iterable[KeyFile], algorithm: Algorithm, *, now: int, not_before: int) -> KeyFile:
+    """A new key beside those that are `present`. When this returns, it is complete and survives a power cut.
 
     `created` is `now`, or later where the folder holds a later key: the new one is the newest, whatever the clock says.
-    When this returns, the file is complete and survives a power cut. Raises: ConfigurationError.
+    Raises: ConfigurationError, OSError.
     """
-    newest = max((file.created for file in list_keys(directory)), default=0)
-    created = max(now, newest + 1)
-    if created > _MAX_CREATED:
+    created = max(now, *(file.created + 1 for file in present), 0)
+    if max(created, not_before) > _MAX_TIME:
         remedy = "Set the clock, or take the key with that date out of the folder."
         raise ConfigurationError("no key can be newer than the year 9999", file=str(directory), key="", remedy=remedy)
+    _require_unshared_folder(directory)
     key = make_key(algorithm)
     path = directory / f"{key.kid}{_SUFFIX}"
-    with _explained(directory):
-        directory.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-        _require_unshared_folder(directory)
-        _write_private_file(path, render_json({"created": created, "key": key.unsafe_private_jwk()}) + b"\n")
-    return KeyFile(path=path, created=created, key=key)
+    made = KeyFile(path=path, created=created, not_before=not_before, retire_after=None, key=key)
+    write_key_file(made)
+    return made
+
+
+def write_key_file(file: KeyFile) -> None:
+    """Write `file`, whole and durable, over what stands at its path. Raises: OSError."""
+    members: dict[str, JsonValue] = {
+        "created": file.created,
+        "not_before": file.not_before,
+        "key": {**file.key.unsafe_private_jwk()},
+    }
+    if file.retire_after is not None:
+        members["retire_after"] = file.retire_after
+    write_file(file.path, render_json(members) + b"\n")
 
 
 def list_keys(directory: Path) -> tuple[KeyFile, ...]:
@@ -91,43 +128,65 @@ def list_keys(directory: Path) -> tuple[KeyFile, ...]:
     One file that cannot be used spoils the folder: a key passed over in silence is one that verifiers miss.
     Raises: ConfigurationError.
     """
-    if not os.path.lexists(directory):
-        return ()
-    with _explained(directory):
-        _require_unshared_folder(directory)
-        paths = sorted(path for path in directory.iterdir() if path.name.endswith(_SUFFIX))
-    files = [_read_key_file(path) for path in paths]
+    files = [parse_key_file(path, content) for path, content in read_key_folder(directory)]
     return tuple(sorted(files, key=lambda file: (file.created, file.key.kid), reverse=True))
 
 
-def _write_private_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one step, mode 0600, and on the disk. Raises: OSError.
+def read_key_folder(directory: Path) -> tuple[tuple[Path, bytes], ...]:
+    """The path and the content of every key file, by path; nothing of it is judged but its modes.
 
-    A reader sees the whole file or none. What stands at `path` is replaced: the caller knows that nothing does.
+    Raises: ConfigurationError.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        # O_EXCL follows no link that somebody laid there, and the mode holds from the first byte on.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE_FILE)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.rename(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    _fsync_folder(path.parent)
+    if not os.path.lexists(directory):
+        return ()
+    with explained(directory):
+        _require_unshared_folder(directory)
+        paths = sorted(path for path in directory.iterdir() if path.name.endswith(_SUFFIX))
+    return tuple((path, _read(path)) for path in paths)
 
 
-def _fsync_folder(directory: Path) -> None:
-    """The new name itself must survive a power cut, not only the bytes."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+def parse_key_file(path: Path, content: bytes) -> KeyFile:
+    """The key that `content` holds. Raises: ConfigurationError."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        file = _parse(path, content)
+    except (Malformed, KeyRefused) as exc:
+        # `from None`: what lies below may hold parts of the file.
+        raise _unusable(path, exc.description) from None
+    if path.name != f"{file.key.kid}{_SUFFIX}":
+        problem = "the file is not named for the kid of its key"
+        remedy = f"Name it {file.key.kid}{_SUFFIX}, or remove it."
+        raise ConfigurationError(problem, file=str(path), key="", remedy=remedy)
+    return file
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_private_file(path, max_bytes=_MAX_BYTES)
+    except Malformed as exc:
+        raise _unusable(path, exc.description) from None
+
+
+def _parse(path: Path, content: bytes) -> KeyFile:
+    """Raises: Malformed, KeyRefused."""
+    members = parse_json_object(content)
+    jwk = members.get("key")
+    if not {"created", "key"} <= members.keys() <= _MEMBERS or not isinstance(jwk, dict):
+        raise Malformed("not the members created and key (a JWK), with or without not_before and retire_after")
+    created = _time(members, "created")
+    return KeyFile(
+        path=path,
+        created=created,
+        not_before=_time(members, "not_before") if "not_before" in members else created,
+        retire_after=_time(members, "retire_after") if "retire_after" in members else None,
+        key=SigningKey.from_jwk(jwk),
+    )
+
+
+def _time(members: dict[str, JsonValue], name: str) -> int:
+    value = members[name]
+    if type(value) is not int or not 0 <= value <= _MAX_TIME:
+        raise Malformed(f"{name} is not a whole number from 0 to {_MAX_TIME} (epoch seconds)")
+    return value
 
 
 def _require_unshared_folder(directory: Path) -> None:
@@ -141,55 +200,6 @@ def _require_unshared_folder(directory: Path) -> None:
         )
 
 
-def _read_key_file(path: Path) -> KeyFile:
+def _unusable(path: Path, problem: str) -> ConfigurationError:
     remedy = "Restore this file from a backup, or move it out of the folder and run tokensvc keys generate."
-    try:
-        created, key = _parse_key_file(_read_private_file(path))
-    except (Malformed, KeyRefused) as exc:
-        # `from None`: what lies below may hold parts of the file.
-        raise ConfigurationError(exc.description, file=str(path), key="", remedy=remedy) from None
-    if path.name != f"{key.kid}{_SUFFIX}":
-        problem = "the file is not named for the kid of its key"
-        raise ConfigurationError(problem, file=str(path), key="", remedy=f"Name it {key.kid}{_SUFFIX}, or remove it.")
-    return KeyFile(path=path, created=created, key=key)
-
-
-def _parse_key_file(text: bytes) -> tuple[int, SigningKey]:
-    """`created` and `key`. Raises: Malformed, KeyRefused."""
-    members = parse_json_object(text)
-    created, jwk = members.get("created"), members.get("key")
-    if members.keys() != _MEMBERS or type(created) is not int or not isinstance(jwk, dict):
-        raise Malformed("not exactly the members created (a whole number) and key (a JWK)")
-    if not 0 <= created <= _MAX_CREATED:
-        raise Malformed(f"created is not from 0 to {_MAX_CREATED} (epoch seconds)")
-    return created, SigningKey.from_jwk(jwk)
-
-
-def _read_private_file(path: Path) -> bytes:
-    """The content of a file that nobody else may read. Raises: ConfigurationError, Malformed."""
-
-    def require_private(mode: int) -> None:
-        if mode & _OTHERS:
-            raise ConfigurationError(
-                "other users may read this signing key",
-                file=str(path),
-                key="",
-                remedy=f"Run: chmod 600 {path} and replace the key if somebody may have read it.",
-            )
-
-    with _explained(path):
-        return read_small_file(path, max_bytes=_MAX_BYTES, require=require_private)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turns what the system refuses into a problem with a remedy."""
-    try:
-        yield
-    except OSError as exc:
-        raise ConfigurationError(
-            f"the signing keys cannot be read or written ({exc.strerror})",
-            file=str(path),
-            key="",
-            remedy="Give the user that tokensvc runs as the folder and the files in it (modes 700 and 600).",
-        ) from exc
+    return ConfigurationError(problem, file=str(path), key="", remedy=remedy)

@@ -11,7 +11,6 @@ another call. Whoever waits behind such a call is answered likewise, at once: no
 import asyncio
 import hashlib
 import re
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,8 +35,6 @@ _SCRIPT: Final = (Path(__file__).parent / "redis_step.lua").read_bytes()
 _SCRIPT_NAME: Final = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 _KEYS: Final = ("state", "marks", "revocations", "ends", "records", "index", "claim:")
 
-# Redis runs nothing else meanwhile: some milliseconds of it.
-_MAX_GROUP: Final = 256
 # The code that begins an error of Redis, where the driver leaves it: never the text, which may repeat arguments.
 _CODE: Final = re.compile(r"[A-Z]{2,20}(?= )")
 
@@ -62,11 +59,10 @@ class RedisAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """A step, who waits for it, and since when by the clock of the loop."""
+    """A step, and who waits for it."""
 
     step: Step[object]
     future: "asyncio.Future[object]"
-    since: float
 
 
 class Link:
@@ -87,7 +83,6 @@ class Link:
 
         `check` may ask the server with `request`, and refuses what is found behind a new connection.
         """
-        self._address = address
         self._rule = rule
         # The hash tag: all keys of one store would lie on one node.
         self._keys = tuple(f"{{{prefix}}}:{name}" for name in _KEYS)
@@ -95,8 +90,9 @@ class Link:
         self._capacity = capacity
         self._check = check
         self._when_lost = when_lost
-        self._connection: Connection | None = None
-        self._jobs: deque[_Job] = deque()
+        # One for good, connected anew when need be: the authorities that TLS trusts are read once.
+        self._connection = _new_connection(address, timeout_s)
+        self._jobs: list[_Job] = []
         self._flights: asyncio.Task[None] | None = None
         self.seen: Seen | None = None
 
@@ -104,9 +100,8 @@ class Link:
         """The answer to `step`. Raises: Unavailable, ValueError."""
         if len(self._jobs) >= self._capacity:
             raise Unavailable("the store has too much to do")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[object] = loop.create_future()
-        self._jobs.append(_Job(step=step, future=future, since=loop.time()))
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._jobs.append(_Job(step=step, future=future))
         if self._flights is None:
             # Runs in the next turn of the loop: with everything that was asked in this one.
             self._flights = asyncio.create_task(self._fly())
@@ -117,6 +112,10 @@ class Link:
         """Find the store or make one; true where there was none. Raises: RedisError, OSError, what `check` raises."""
         found = await self._call((), may_make=True)
         return found.is_made
+
+    async def exists(self) -> bool:
+        """True where there is a store already. Raises: RedisError, OSError, TimeoutError."""
+        return await self.request("HGET", self._keys[0], "id") is not None
 
     async def request(self, *command: str | int | bytes) -> Reply:
         """The reply to one command, for `check`. Raises: RedisError, OSError."""
@@ -138,26 +137,21 @@ class Link:
             self._flights = None
 
     def _next_group(self) -> list[_Job]:
-        """What waits now and was not given up; nothing when all is done."""
-        group: list[_Job] = []
-        latest = asyncio.get_running_loop().time() - self._timeout_s
-        while self._jobs and len(group) < _MAX_GROUP:
-            job = self._jobs.popleft()
-            if job.since < latest:
-                _fail(job, Unavailable("the store has too much to do"))
-            elif not job.future.done():
-                group.append(job)
-        return group
+        """Everything that waits now and was not given up: so nobody waits for a third call."""
+        return [job for job in self._taken() if not job.future.done()]
+
+    def _taken(self) -> list[_Job]:
+        jobs, self._jobs = self._jobs, []
+        return jobs
 
     async def _serve(self, jobs: Sequence[_Job]) -> None:
         try:
             found = await self._call([job.step for job in jobs], may_make=False)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the callers get an answer and the next call leaves
-            await self._hang_up()
-            waiting, self._jobs = self._jobs, deque()
-            for job in (*jobs, *waiting):
+            for job in (*jobs, *self._taken()):
                 # One error per caller: an exception object that many raise would gather all their tracebacks.
                 _fail(job, unavailable(exc))
+            await self._hang_up()
             return
         for job, reply in zip(jobs, found.replies, strict=True):
             _settle(job, reply)
@@ -185,37 +179,36 @@ class Link:
 
     async def _connected(self) -> Connection:
         # Something to read before anything was asked: the server has hung up, or says something that is no answer.
-        if self._connection is not None and (not self._connection.is_connected or await self._connection.can_read()):
+        if self._connection.is_connected and await self._connection.can_read():
             await self._hang_up()
-        if self._connection is None:
-            self._connection = self._new_connection()
+        if not self._connection.is_connected:
             await self._connection.connect()  # type: ignore[no-untyped-call] # as the driver has it
             # Each time: behind a name may stand another server by now.
             await self._check()
         return self._connection
 
-    def _new_connection(self) -> Connection:
-        options: dict[str, Any] = {
-            "host": self._address.host,
-            "port": self._address.port,
-            "db": self._address.db,
-            "username": self._address.username,
-            "password": self._address.password,
-            "socket_connect_timeout": self._timeout_s,
-            "socket_timeout": self._timeout_s,
-            "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,
-            "driver_info": None,  # one command less that an ACL would have to allow
-        }
-        if self._address.tls:
-            return SSLConnection(**options, ssl_cert_reqs="required", ssl_check_hostname=True)
-        return Connection(**options)
-
     async def _hang_up(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
+        # The driver waits for the other side, which TLS asks for, no longer than for a connection.
+        with suppress(RedisError, OSError):
+            await self._connection.disconnect()
+
+
+def _new_connection(address: RedisAddress, timeout_s: float) -> Connection:
+    options: dict[str, Any] = {
+        "host": address.host,
+        "port": address.port,
+        "db": address.db,
+        "username": address.username,
+        "password": address.password,
+        "socket_connect_timeout": timeout_s,
+        "socket_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,  # one command less that an ACL would have to allow
+    }
+    if address.tls:
+        return SSLConnection(**options, ssl_cert_reqs="required", ssl_check_hostname=True)
+    return Connection(**options)
 
 
 def _settle(job: _Job, reply: Reply) -> None:
