@@ -71,22 +71,30 @@ def drive(port: int, requests: Sequence[bytes]) -> Round:
 async def _drive(port: int, requests: Sequence[bytes]) -> Round:
     loop = asyncio.get_running_loop()
     waiting, latencies = iter(requests), list[float]()
-    clients = [_Client(waiting, latencies, loop.create_future()) for _ in range(CONNECTIONS)]
-    for client in clients:
-        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]
-    started = time.perf_counter()
-    async with asyncio.timeout(_TIMEOUT_S):
+    clients = []
+    try:
+        for _ in range(CONNECTIONS):
+            _, client = await loop.create_connection(lambda: _Client(waiting, latencies), "127.0.0.1", port)
+            clients.append(client)
+        started = time.perf_counter()
+        async with asyncio.timeout(_TIMEOUT_S):
+            for client in clients:
+                client.send_next()
+            await asyncio.gather(*(client.done for client in clients))
+        return Round(time.perf_counter() - started, sorted(latencies))
+    finally:
         for client in clients:
-            client.send_next()
-        await asyncio.gather(*(client.done for client in clients))
-    return Round(time.perf_counter() - started, sorted(latencies))
+            client.close()
+        await asyncio.gather(*(client.closed for client in clients))
 
 
 class _Client(asyncio.Protocol):
-    """One connection: it sends what is next in `waiting` until there is nothing left."""
+    """One connection: it sends what is next in `waiting` until there is nothing left, and then is `done`."""
 
-    def __init__(self, waiting: Iterator[bytes], latencies: list[float], done: "asyncio.Future[None]") -> None:
-        self.done = done
+    def __init__(self, waiting: Iterator[bytes], latencies: list[float]) -> None:
+        loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = loop.create_future()
+        self.closed: asyncio.Future[None] = loop.create_future()
         self._waiting = waiting
         self._latencies = latencies
         self._received = b""
@@ -101,7 +109,6 @@ class _Client(asyncio.Protocol):
         request = next(self._waiting, None)
         if request is None:
             self.done.set_result(None)
-            self._transport.close()
             return
         self._sent = time.perf_counter()
         self._transport.write(request)
@@ -122,6 +129,12 @@ class _Client(asyncio.Protocol):
         """Before the end it is a failure."""
         if not self.done.done():
             self.done.set_exception(exc or ConnectionResetError("the server hung up"))
+        self.closed.set_result(None)
+
+    def close(self) -> None:
+        """Hang up; nobody waits for an answer any more."""
+        self.done.cancel()
+        self._transport.abort()
 
 
 def _is_complete(answer: bytes) -> bool:

@@ -8,6 +8,7 @@ what else the machine does counts little.
 import argparse
 import gc
 import json
+import signal
 import statistics
 import sys
 import time
@@ -213,6 +214,8 @@ def run_script(
     parser.add_argument("--quick", action="store_true", help="a few calls, to see that it runs: figures mean nothing")
     arguments = parser.parse_args()
     plan = quick if arguments.quick else full
+    # Whoever ends a script lets it stop the servers that it started.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         rows = [row.as_json(plan) for row in measure(plan)]
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Servers as processes of their own on loopback ports, and what they take of the machine. Linux only: it reads /proc."""
+"""Servers as processes of their own on loopback ports, and what they take of the machine: by /proc, so Linux only."""
 
 import os
 import re

@@ -82,14 +82,18 @@ def compare(
 ) -> Row:
     """The row whose figure is the median of `ratios`, with what stands behind it."""
     low, _, high = statistics.quantiles(ratios, n=4)
-    found = {f"{member}{suffix}": _median(rounds, member) for suffix, rounds in (("", of), ("_of_other", over))
-             for member in ("per_s", "cpu_us", "behind_us", "p50_us", "p99_us")}
+    found = {
+        f"{member}{suffix}": _median(rounds, member)
+        for suffix, rounds in (("", of), ("_of_other", over))
+        for member in ("per_s", "cpu_us", "behind_us", "p50_us", "p99_us")
+    }
     detail = {"low": low, "high": high, "rounds": len(ratios), "connections": CONNECTIONS, **found}
     return Row(group=group, name=name, figure=statistics.median(ratios), unit="x", goal=goal, detail=detail)
 
 
 def _median(rounds: Sequence[Measured], member: str) -> float:
-    return statistics.median(getattr(each, member) for each in rounds)
+    values: list[float] = [getattr(each, member) for each in rounds]
+    return statistics.median(values)
 
 
 def absent(group: str, names: Mapping[str, Goal], why: str) -> list[Row]:

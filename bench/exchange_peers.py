@@ -13,8 +13,8 @@ Run: .venv/bin/python -m bench.exchange_peers [--json] [--quick]
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +70,7 @@ def _start(folder: Path, stack: ExitStack) -> dict[str, Target]:
     }
 
 
-def _running_provider(log: Path, service: Key) -> "Callable[[], Server]":
+def _running_provider(log: Path, service: Key) -> AbstractContextManager[Server]:
     terms = {
         "agent": agent(1),
         "client": jwks(agent_key(1)),
