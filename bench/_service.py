@@ -25,7 +25,7 @@ from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, GRANT_TYPE
 from tokensvc.server.client_auth import ASSERTION_TYPE
 from tokensvc.signing.keyfiles import generate_key
 
-__all__ = ["LISTENING", "Exchanges", "jwks", "running_service"]
+__all__ = ["LISTENING", "Exchanges", "jwks", "running_service", "write_service"]
 
 LISTENING: Final = r"listening on\s+http://127\.0\.0\.1:(\d+)"
 """What the token service says when it serves, and the other servers in its words."""
@@ -88,13 +88,18 @@ def jwks(key: Key) -> dict[str, Any]:
 @contextmanager
 def running_service(folder: Path, store: str, *options: str) -> Iterator[tuple[Server, Exchanges]]:
     """`tokensvc serve` with a key and configuration in `folder`, its state in `store`; and requests for it."""
+    config, exchanges = write_service(folder, store)
+    words = python("tokensvc", "serve", "--config", config, "--port", "0", *options)
+    with running(words, folder / "log", ready=LISTENING) as server:
+        yield server, exchanges
+
+
+def write_service(folder: Path, store: str) -> tuple[Path, Exchanges]:
+    """A configuration in the new `folder`, and requests for a service that has it."""
     folder.mkdir()
     private = generate_key(folder / "keys", Algorithm.ES256, now=1).key.unsafe_private_jwk()["d"]
     number = int.from_bytes(base64.urlsafe_b64decode(private + "=" * (-len(private) % 4)))
-    config = _write_configuration(folder, store)
-    words = python("tokensvc", "serve", "--config", config, "--port", "0", *options)
-    with running(words, folder / "log", ready=LISTENING) as server:
-        yield server, Exchanges(Key.of(derive_private_key(number, SECP256R1())))
+    return _write_configuration(folder, store), Exchanges(Key.of(derive_private_key(number, SECP256R1())))
 
 
 def _write_configuration(folder: Path, store: str) -> Path:

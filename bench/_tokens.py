@@ -54,6 +54,7 @@ __all__ = [
     "issued",
     "least_scopes",
     "own_signature",
+    "raw_signature",
     "scopes",
     "signatures",
 ]
@@ -254,16 +255,17 @@ def least_scopes(depth: int) -> int:
 
 def own_signature(token: str) -> RawSignature:
     """The token service's signature of `token`, ready for the yardstick."""
-    return _raw(token, SERVICE.public)
+    return raw_signature(token, SERVICE.public)
 
 
 def signatures(chain: Chain, token: str) -> list[RawSignature]:
     """All signatures of a token of `chain`: its own and those of its delegators, each over its own bytes."""
     signed = [(entry["jws"], key) for entry, key in zip(chain.entries[2:], chain.keys, strict=False) if "jws" in entry]
-    return [own_signature(token), *(_raw(jws, key.public) for jws, key in signed if key is not None)]
+    return [own_signature(token), *(raw_signature(jws, key.public) for jws, key in signed if key is not None)]
 
 
-def _raw(jws: str, key: EllipticCurvePublicKey) -> RawSignature:
+def raw_signature(jws: str, key: EllipticCurvePublicKey) -> RawSignature:
+    """The signature of a compact JWS that is signed with `key`, ready for the yardstick."""
     signing_input, _, signature = jws.rpartition(".")
     data = base64.urlsafe_b64decode(signature + "==")
     r, s = int.from_bytes(data[:_COORDINATE_BYTES]), int.from_bytes(data[_COORDINATE_BYTES:])

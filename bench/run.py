@@ -37,6 +37,7 @@ SCRIPTS: Final = (
     "exchange",
     "exchange_peers",
     "exchange_workers",
+    "exchange_steps",
 )
 APART: Final = ("exchange_memory",)
 """What takes too long to stand among them: `make bench-memory`."""
