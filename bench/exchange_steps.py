@@ -148,7 +148,7 @@ class _Service:
             aud=audience,
             client_id=chain.leaf.actor,
             scope=granted.scope,
-            iat=self._now,
+            iat=max(self._now, granted.iat),
             exp=self._now + _LIFETIME_S,
             nbf=None,
             jti=new_id(),
