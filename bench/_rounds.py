@@ -11,7 +11,7 @@ from bench._processes import Server
 
 __all__ = ["LOAD", "LOAD_QUICK", "Measured", "Target", "absent", "compare", "take_turns"]
 
-LOAD: Final = Plan(rounds=5, calls=480)
+LOAD: Final = Plan(rounds=5, calls=320)
 """Fewer and longer rounds than calls in a process get: a server has to come to its pace."""
 LOAD_QUICK: Final = Plan(rounds=2, calls=2 * CONNECTIONS, is_quick=True)
 

@@ -60,7 +60,7 @@ _PROGRAMS: Final = ("redis-server", "node")
 # Odd, so that there is a median.
 PASSES: Final = 3
 # All of them together take about two minutes a pass; one that hangs must not hang the rest.
-_SCRIPT_TIMEOUT_S: Final = 300
+_SCRIPT_TIMEOUT_S: Final = 600
 # What a script is given to stop the servers that it started.
 _STOP_S: Final = 40
 
