@@ -95,19 +95,7 @@ def make_app() -> "typer.Typer":
     """The application with every command."""
     import typer
 
-    from tokensvc.cli import (
-        check_config,
-        demo,
-        demo_idp,
-        exchange,
-        explain,
-        init,
-        keys,
-        records,
-        revoke,
-        serve,
-        verify,
-    )
+    from tokensvc.cli import check_config, demo, demo_idp, exchange, explain, init, keys, records, revoke, serve, verify
 
     app = typer.Typer(
         name="tokensvc",

@@ -40,7 +40,7 @@ _WHAT_DIES: Final = {
     "or an authority",
 }
 _FOR_GOOD: Final = "never: it is dead for good"
-_KEPT_OUT: Final = " (to keep this agent out for good: enabled = false, and restart)"
+_KEPT_OUT: Final = " (to keep this agent out for good: enabled = false, and SIGHUP)"
 
 
 def register(app: typer.Typer) -> None:
