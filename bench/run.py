@@ -184,6 +184,8 @@ def main() -> None:
     # Neither a try nor a part may stand where the figures of a whole run are expected.
     is_whole = not arguments.quick and not arguments.scripts
     output = arguments.output or (RESULTS if is_whole else None)
+    # To be told to end is as Ctrl-C: the script that runs is ended, and its servers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = run(arguments.scripts or SCRIPTS, output, is_quick=arguments.quick)
     except KeyboardInterrupt:
