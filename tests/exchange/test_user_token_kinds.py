@@ -168,7 +168,7 @@ async def test_an_id_token_that_says_it_is_something_else_is_refused(claims: Mem
     assert await verdict(world, id_token(world, **claims), ID_TOKEN_TYPE) == (None if starts else REFUSED)
 
 
-@pytest.mark.parametrize("typ", ["at+jwt", "logout+jwt", "secevent+jwt", "dpop+jwt", "none", "NONE", 1, ""])
+@pytest.mark.parametrize("typ", ["at+jwt", "logout+jwt", "secevent+jwt", "dpop+jwt", "none", "NONE", 1, "", "application/"])
 async def test_an_id_token_has_one_of_two_types(typ: object) -> None:
     world = await world_with(typ=frozenset({"at+jwt", ""}))
 
@@ -176,7 +176,7 @@ async def test_an_id_token_has_one_of_two_types(typ: object) -> None:
     assert await verdict(world, id_token(world, header={"typ": "application/jwt"}), ID_TOKEN_TYPE) is None
 
 
-@pytest.mark.parametrize("typ", ["none", "", None, "JWT"])
+@pytest.mark.parametrize("typ", ["none", "", "application/", None, "JWT"])
 async def test_where_access_tokens_have_no_type_none_is_taken_for_no_type(typ: object) -> None:
     world = await world_with(typ=frozenset({""}))
 
