@@ -1,8 +1,8 @@
 """The four places at which the token endpoint takes a JWT, each with one that is good there.
 
-    good = await Good.at(Place.USER, world)
-    token = good.seal(header={**good.header, "crit": ["exp"]})
-    assert await judged(world, good.place, token) == REFUSED[good.place]
+good = await Good.at(Place.USER, world)
+token = good.seal(header={**good.header, "crit": ["exp"]})
+assert await judged(world, good.place, token) == REFUSED[good.place]
 """
 
 from dataclasses import dataclass

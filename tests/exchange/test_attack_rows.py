@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.exchange.parties import CRM, FILES, IDP, ISSUER, TERMS, agent, identity_provider, make_registry
 from tests.exchange.places import REFUSED, Good, Place, judged, registry_by_key
 from tests.exchange.world import FixedSigner, World, claims_of, form, make_world
-from tests.simulator import ABSENT, NOW, Members, Simulator, assemble, b64, ec_key, encode, seal
+from tests.simulator import ABSENT, NOW, Members, Simulator, assemble, b64, ec_key, encode
 from tokensvc.core.details import parse_details
 from tokensvc.core.keyset import KeySet, PublicKey
 from tokensvc.errors import OAuthError, Reason
@@ -52,10 +52,10 @@ async def world() -> World:
         lambda text: text + b"\0",
         lambda text: text + text,
         lambda text: b"[" + text + b"]",
-        lambda text: b"[]",
+        lambda _: b"[]",
         lambda text: b'"' + b64(text).encode() + b'"',
-        lambda text: b"1",
-        lambda text: b"",
+        lambda _: b"1",
+        lambda _: b"",
         lambda text: text[:-1],
         lambda text: text[:-1] + b',"x":NaN}',
         lambda text: text[:-1] + b',"x":-Infinity}',
@@ -102,7 +102,9 @@ async def test_claims_that_are_no_strict_json_object_are_refused(
         {"alg": ABSENT},
     ],
 )
-async def test_a_header_that_changes_how_a_token_is_read_is_refused(world: World, place: Place, header: Members) -> None:
+async def test_a_header_that_changes_how_a_token_is_read_is_refused(
+    world: World, place: Place, header: Members
+) -> None:
     good = await Good.at(place, world)
 
     assert await judged(world, place, good.seal(header=header)) == REFUSED[place]
@@ -139,6 +141,7 @@ async def test_a_jwt_of_another_kind_is_refused_by_its_type_whatever_it_claims(
 
 @pytest.mark.parametrize("made_for", Place, ids=lambda place: place.name)
 @everywhere
+@pytest.mark.requirement("TE-VALIDATE-TYPE")
 async def test_what_is_good_at_one_place_is_nothing_at_another(world: World, place: Place, made_for: Place) -> None:
     # Both subject tokens stand at one place, where the issuer tells them apart.
     others = frozenset(Place) - ({Place.USER, Place.OWN} if place in {Place.USER, Place.OWN} else {place})
@@ -166,8 +169,8 @@ def der(raw: bytes) -> bytes:
     "change",
     [
         der,
-        lambda raw: b"",
-        lambda raw: b"\0" * 64,
+        lambda _: b"",
+        lambda _: b"\0" * 64,
         lambda raw: raw[:32] + b"\0" * 32,
         lambda raw: raw[:63],
         lambda raw: raw + b"\0",
@@ -176,6 +179,7 @@ def der(raw: bytes) -> bytes:
     ],
     ids=["DER", "none", "zeros", "s is 0", "short", "long", "swapped", "s is the order"],
 )
+@pytest.mark.requirement("ASSERTION-SIGNED")
 async def test_a_signature_of_another_form_is_refused(
     world: World, place: Place, change: Callable[[bytes], bytes]
 ) -> None:
@@ -290,6 +294,22 @@ async def test_a_token_that_is_no_jwt_is_refused_by_either_type(world: World, pl
         request = world.starting(opaque, subject_token_type=token_type)
         assert await world.verdict("planner", request) == REFUSED[Place.USER]
     assert await judged(world, place, (await Good.at(place, world)).seal()) is None
+
+
+@everywhere
+async def test_only_access_tokens_of_ours_are_introspected_and_revoke_anything(world: World, place: Place) -> None:
+    good = await Good.at(place, world)
+    foreign = [good.seal(header={"typ": typ}) for typ in ("JWT", "dpop+jwt", "oauth-id-jag+jwt", "statuslist+jwt")]
+    stored = list(world.store.records)
+
+    for token in [*foreign, *([] if place is Place.OWN else [good.seal()])]:
+        assert await world.introspect(token, "planner") == {"active": False}
+        await world.revoke(token, "planner")
+    assert world.store.records == stored
+    own = await world.start()
+    assert await world.is_active(own)
+    await world.revoke(own, "planner")
+    assert not await world.is_active(own)
 
 
 # Nothing is keyed on the bytes of a token.
@@ -482,11 +502,24 @@ async def test_a_limit_that_is_asked_for_is_the_number_that_it_is(limit: str, ex
 
 
 @pytest.mark.parametrize("text", ["\ufeff[]", "[] []", "[]x", '"[]"', "{}", "[[]]"])
+@pytest.mark.requirement("RAR-INVALID")
 async def test_details_that_are_no_array_of_objects_are_refused(world: World, text: str) -> None:
     verdict = await world.verdict("planner", world.starting(authorization_details=text))
 
     assert verdict == (OAuthError.INVALID_AUTHORIZATION_DETAILS, Reason.MALFORMED)
     assert await world.verdict("planner", world.starting(authorization_details=" [ ] ")) is None
+
+
+async def test_a_scope_that_is_registered_at_no_resource_is_never_granted() -> None:
+    scopes = frozenset({"admin.all", "crm.read", "crm.write"})
+    world = await make_world(registry=make_registry(planner={"scopes": scopes}, researcher={"scopes": scopes}))
+    token = world.user_token(scope=" ".join(sorted(scopes)))
+    for scope in ("admin.all", "admin.all crm.read"):
+        verdict = await world.verdict("planner", world.starting(token, scope=scope))
+        assert verdict == (OAuthError.INVALID_SCOPE, Reason.ROOT_EXCEEDED)
+    first = await world.exchange("planner", world.starting(token, scope="crm.read"))
+
+    assert claims_of(first.access_token)["grant_chain"][0]["scope"] == "crm.read crm.write"
 
 
 # Whose a token is.
