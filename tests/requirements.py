@@ -674,4 +674,290 @@ REQUIREMENTS: Final = (
         text="401 carries a challenge in WWW-Authenticate.",
         tests=("tests/server/test_client_auth.py::test_every_failed_authentication_gets_the_same_answer",),
     ),
+    Requirement(
+        id="OAUTH-GRANT-TYPE",
+        section="RFC 6749 s5.2, RFC 8693 s2.1",
+        text="grant_type says which grant is asked for; any other is answered unsupported_grant_type.",
+        tests=(
+            "tests/exchange/test_request.py::test_a_form_that_is_not_in_order_is_refused",
+            "tests/server/test_attack_rows.py::test_no_parameter_makes_one_grant_of_another",
+        ),
+    ),
+    Requirement(
+        id="OAUTH-UNAUTHORIZED-CLIENT",
+        section="RFC 6749 s5.2",
+        text="A client that may not use the grant is answered unauthorized_client.",
+        tests=("tests/server/test_token.py::test_a_resource_server_may_not_use_the_endpoint",),
+    ),
+    Requirement(
+        id="OAUTH-SCOPE-INVALID",
+        section="RFC 6749 s3.3, s5.2",
+        text="A scope that is left out, malformed, unknown or too much fails with invalid_scope.",
+        tests=(
+            "tests/exchange/test_scope.py::test_a_scope_that_is_not_plainly_held_is_refused",
+            "tests/exchange/test_scope.py::test_a_scope_beyond_the_registered_ceiling_of_the_client_is_refused_at_the_start",
+        ),
+    ),
+    Requirement(
+        id="OAUTH-SCOPE-ECHO",
+        section="RFC 6749 s3.3, RFC 8693 s2.2.1",
+        text="The answer says the scope that was granted wherever it is not the one asked for (here: always).",
+        tests=("tests/exchange/test_scope.py::test_less_is_granted_exactly_as_asked_and_echoed",),
+    ),
+    Requirement(
+        id="OAUTH-UNGUESSABLE",
+        section="RFC 6749 s10.10",
+        text="Credentials that are made here cannot be guessed: 2^-128 at most.",
+        tests=(
+            "tests/exchange/test_request.py::test_every_id_is_128_random_bits",
+            "tests/cli/test_init.py::test_each_secret_is_shown_once_and_only_its_hash_is_kept",
+        ),
+    ),
+    Requirement(
+        id="OAUTH-TLS",
+        section="RFC 6749 s3.2, RFC 8414 s2",
+        text="The endpoints are reached by https (here: http on loopback addresses only).",
+        tests=("tests/test_settings_values.py::test_unusable_value_is_refused_where_a_usable_one_is_accepted",),
+    ),
+    Requirement(
+        id="TE-SUBJECT-TOKEN",
+        section="RFC 8693 s2.1",
+        text="subject_token and subject_token_type are required.",
+        tests=(
+            "tests/exchange/test_request.py::test_a_form_that_is_not_in_order_is_refused",
+            "tests/server/test_token.py::test_a_refusal_is_a_400_that_names_its_reason_and_its_record",
+        ),
+    ),
+    Requirement(
+        id="TE-TOKEN-TYPES",
+        section="RFC 8693 s2.1, s3",
+        text="A type that is not supported is refused, for what is presented and for what is asked for.",
+        tests=(
+            "tests/exchange/test_request.py::test_a_form_that_is_not_in_order_is_refused",
+            "tests/server/test_attack_rows.py::test_types_that_are_not_taken_are_invalid_requests",
+        ),
+    ),
+    Requirement(
+        id="TE-ACTOR-TOKEN-TYPE",
+        section="RFC 8693 s2.1",
+        text="actor_token_type is there exactly when actor_token is.",
+        tests=("tests/server/test_attack_rows.py::test_types_that_are_not_taken_are_invalid_requests",),
+    ),
+    Requirement(
+        id="TE-VALIDATE-TYPE",
+        section="RFC 8693 s2.1",
+        text="Subject and actor token are validated as what their type says that they are.",
+        tests=(
+            "tests/exchange/test_user_token_kinds.py::test_each_kind_starts_as_what_it_is_and_never_as_the_other",
+            "tests/exchange/test_attack_rows.py::test_what_is_good_at_one_place_is_nothing_at_another",
+        ),
+    ),
+    Requirement(
+        id="TE-INPUTS-KEPT",
+        section="RFC 8693 s2.1",
+        text="An exchange has no effect on the validity of the tokens presented.",
+        tests=("tests/exchange/test_request.py::test_the_inputs_are_not_used_up",),
+    ),
+    Requirement(
+        id="TE-TARGETS-ALL",
+        section="RFC 8693 s2.1, s2.2.2",
+        text="A token is for all the targets asked for; if one is not possible the answer is invalid_target.",
+        tests=(
+            "tests/exchange/test_target.py::test_one_target_that_is_unknown_refuses_them_all",
+            "tests/server/test_attack_rows.py::test_an_answer_for_several_targets_is_for_all_of_them_or_for_none",
+        ),
+    ),
+    Requirement(
+        id="TE-ISSUED-TYPE",
+        section="RFC 8693 s2.2.1",
+        text="issued_token_type is the type of the token that was issued.",
+        tests=("tests/exchange/test_request.py::test_the_same_token_goes_by_either_type",),
+    ),
+    Requirement(
+        id="TE-CHAIN-KEPT",
+        section="RFC 8693 s4.1",
+        text="The new actor is the outermost act, and the actors before it are nested within.",
+        tests=("tests/exchange/test_delegate.py::test_a_delegation_adds_one_hop_below_the_others",),
+    ),
+    Requirement(
+        id="TE-MAY-ACT",
+        section="RFC 8693 s4.4",
+        text="may_act says who may act; members that identify nobody have no meaning in it.",
+        tests=(
+            "tests/exchange/test_start_subject.py::test_a_user_token_starts_only_for_the_agent_it_was_obtained_for",
+        ),
+    ),
+    Requirement(
+        id="RFC9068-ISSUED",
+        section="RFC 9068 s2.1, s2.2",
+        text="A token that is issued has the type at+jwt, is signed, and has every required claim.",
+        tests=(
+            "tests/exchange/test_request.py::test_a_token_has_exactly_the_claims_of_the_profile",
+            "tests/server/test_journey.py::test_a_token_is_verified_with_the_published_keys_by_our_verifier_and_by_pyjwt",
+        ),
+    ),
+    Requirement(
+        id="RFC9068-DEFAULT-RESOURCE",
+        section="RFC 9068 s3",
+        text="A request that names no resource gets a default one as aud.",
+        tests=("tests/exchange/test_target.py::test_without_a_target_the_default_of_the_client_counts_and_never_all",),
+    ),
+    Requirement(
+        id="RFC9068-SCOPE-RESOURCE",
+        section="RFC 9068 s3",
+        text="Scopes that have no meaning at the resource asked for are answered invalid_scope.",
+        tests=("tests/exchange/test_scope.py::test_each_scope_has_a_meaning_at_one_of_the_targets",),
+    ),
+    Requirement(
+        id="RFC9068-NAMES",
+        section="RFC 9068 s5",
+        text="No user has the name of a client.",
+        tests=("tests/exchange/test_start_subject.py::test_a_user_with_the_id_of_a_client_is_refused",),
+    ),
+    Requirement(
+        id="RESOURCE-INVALID",
+        section="RFC 8707 s2",
+        text="A resource that is malformed, unknown or not acceptable is answered invalid_target.",
+        tests=(
+            "tests/exchange/test_target.py::test_one_target_that_is_unknown_refuses_them_all",
+            "tests/exchange/test_target.py::test_a_target_that_was_not_delegated_is_refused_like_an_unknown_one",
+        ),
+    ),
+    Requirement(
+        id="RESOURCE-AUDIENCE",
+        section="RFC 8707 s2.2",
+        text="A token is for the resource that was named and for no other.",
+        tests=("tests/exchange/test_target.py::test_one_target_is_the_audience_and_several_are_exchange_only",),
+    ),
+    Requirement(
+        id="RESOURCE-SUBSET",
+        section="RFC 8707 s2.2",
+        text="A token request names only resources that were granted before.",
+        tests=("tests/exchange/test_target.py::test_a_resource_dropped_on_the_way_does_not_come_back",),
+    ),
+    Requirement(
+        id="ASSERTION-SINGLE",
+        section="RFC 7521 s4.2, RFC 7523 s2.2",
+        text="client_assertion is one JWT, and client_assertion_type says so.",
+        tests=(
+            "tests/server/test_attack_rows.py::test_a_request_has_one_assertion_of_the_one_type_by_the_client_that_it_names",
+        ),
+    ),
+    Requirement(
+        id="ASSERTION-CLIENT-ID",
+        section="RFC 7521 s4.2",
+        text="A client_id beside an assertion is the client of the assertion.",
+        tests=(
+            "tests/server/test_attack_rows.py::test_a_request_has_one_assertion_of_the_one_type_by_the_client_that_it_names",
+            "tests/exchange/test_assertion.py::test_another_key_a_changed_text_and_another_client_get_it_too",
+        ),
+    ),
+    Requirement(
+        id="ASSERTION-CLAIMS",
+        section="RFC 7523 s3",
+        text="iss and sub are the client_id, aud is this service and exp is there, or the JWT is refused.",
+        tests=("tests/exchange/test_assertion.py::test_who_holds_the_key_is_told_what_is_wrong",),
+    ),
+    Requirement(
+        id="ASSERTION-TIME",
+        section="RFC 7523 s3",
+        text="A JWT is refused after its exp and before its nbf, within a small leeway.",
+        tests=("tests/exchange/test_assertion.py::test_it_is_good_for_minutes",),
+    ),
+    Requirement(
+        id="ASSERTION-SIGNED",
+        section="RFC 7523 s3",
+        text="A JWT without a valid signature of the client is refused.",
+        tests=(
+            "tests/exchange/test_assertion.py::test_another_key_a_changed_text_and_another_client_get_it_too",
+            "tests/exchange/test_attack_rows.py::test_a_signature_of_another_form_is_refused",
+        ),
+    ),
+    Requirement(
+        id="ASSERTION-INVALID-CLIENT",
+        section="RFC 7523 s3.2",
+        text="An assertion that is not valid is answered invalid_client.",
+        tests=(
+            "tests/server/test_attack_rows.py::test_a_request_has_one_assertion_of_the_one_type_by_the_client_that_it_names",
+        ),
+    ),
+    Requirement(
+        id="RAR-INVALID",
+        section="RFC 9396 s2, s5, s8",
+        text="What is no array of objects with a known type and all it takes is invalid_authorization_details.",
+        tests=(
+            "tests/exchange/test_details.py::test_what_the_user_cannot_authorise_is_refused",
+            "tests/exchange/test_attack_rows.py::test_details_that_are_no_array_of_objects_are_refused",
+        ),
+    ),
+    Requirement(
+        id="RAR-COMPARED",
+        section="RFC 9396 s6.1",
+        text="A token request gets no more details than were granted before.",
+        tests=("tests/exchange/test_details.py::test_a_delegation_may_not_widen_what_the_delegator_holds",),
+    ),
+    Requirement(
+        id="RAR-RESPONSE",
+        section="RFC 9396 s7",
+        text="The answer says the details that were granted.",
+        tests=(
+            "tests/exchange/test_details.py::test_details_are_answered_introspected_and_recorded_and_left_out_where_there_are_none",
+        ),
+    ),
+    Requirement(
+        id="RAR-TOKEN",
+        section="RFC 9396 s9.1, s9.2",
+        text="The details are in the token and in its introspection.",
+        tests=(
+            "tests/exchange/test_details.py::test_details_go_from_the_ceiling_down_the_chain_into_the_token_as_asked",
+            "tests/exchange/test_details.py::test_details_are_answered_introspected_and_recorded_and_left_out_where_there_are_none",
+        ),
+    ),
+    Requirement(
+        id="RAR-METADATA",
+        section="RFC 9396 s10",
+        text="The metadata names the types of details that are supported.",
+        tests=(
+            "tests/server/test_discovery.py::test_the_metadata_says_by_which_order_authority_is_compared_and_which_details_there_are",
+        ),
+    ),
+    Requirement(
+        id="META-AUTH-ALGS",
+        section="RFC 8414 s2",
+        text="With private_key_jwt the signing algorithms are named, and none is not among them.",
+        tests=("tests/server/test_discovery.py::test_the_metadata_says_all_that_is_there_and_nothing_else",),
+    ),
+    Requirement(
+        id="META-NO-EMPTY",
+        section="RFC 8414 s3.2",
+        text="A member without elements is left out.",
+        tests=("tests/server/test_discovery.py::test_the_metadata_says_all_that_is_there_and_nothing_else",),
+    ),
+    Requirement(
+        id="META-KEYS",
+        section="RFC 8414 s2",
+        text="The keys of jwks_uri are those that the service signs with.",
+        tests=(
+            "tests/server/test_discovery.py::test_the_key_set_is_what_the_signer_has_at_that_moment",
+            "tests/server/test_journey.py::test_a_token_is_verified_with_the_published_keys_by_our_verifier_and_by_pyjwt",
+        ),
+    ),
+    Requirement(
+        id="INTROSPECT-ACTIVE",
+        section="RFC 7662 s2.2",
+        text="The answer is a JSON object with a boolean active, and for an active token what it says.",
+        tests=("tests/server/test_introspect.py::test_the_resource_and_the_current_actor_learn_everything",),
+    ),
+    Requirement(
+        id="REVOKE-TOKEN",
+        section="RFC 7009 s2.1",
+        text="token is required, in a form that is posted.",
+        tests=("tests/server/test_revoke.py::test_a_form_without_one_token_is_refused",),
+    ),
+    Requirement(
+        id="REVOKE-HINT",
+        section="RFC 7009 s2.1, s2.2",
+        text="A hint that is wrong or unknown keeps no token from being found.",
+        tests=("tests/server/test_attack_rows.py::test_a_hint_keeps_no_token_from_being_revoked",),
+    ),
 )

@@ -111,6 +111,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("place", "refused", "accepted", "problem"), REFUSED)
+@pytest.mark.requirement("OAUTH-TLS")
 def test_unusable_value_is_refused_where_a_usable_one_is_accepted(
     tmp_path: Path, place: Place, refused: object, accepted: object, problem: str
 ) -> None:

@@ -41,8 +41,8 @@ class OneTimeValue:
     """A value that may be used once: the `jti` of a new entry, of an assertion, of a proof.
 
     Remembered until `until` has passed; `made` says when it came to be: its `iat`, or now for one of our own making
-    (both epoch seconds). `note` is what it was used for: for a root the SHA-256 of its subject token, for a delegation
-    grant the hash of its payload; never a token.
+    (both epoch seconds). `note` is what it was used for: for a root the SHA-256 of its subject token without the
+    signature, for a delegation grant the hash of its payload; never a token.
     """
 
     value: str

@@ -85,6 +85,7 @@ def test_private_keys_are_for_the_user_alone(made: Path) -> None:
     assert (made / "keys" / ".gitignore").read_text() == "*\n"
 
 
+@pytest.mark.requirement("OAUTH-UNGUESSABLE")
 def test_each_secret_is_shown_once_and_only_its_hash_is_kept(tmp_path: Path) -> None:
     shown = run("init", tmp_path / "a", COLUMNS="20").stdout
     config = (tmp_path / "a" / "tokensvc.toml").read_text()

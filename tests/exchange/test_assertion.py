@@ -132,6 +132,7 @@ async def test_what_the_agent_did_not_sign_as_an_assertion_gets_the_answer_of_a_
     assert await verdict(world, make()) is None
 
 
+@pytest.mark.requirement("ASSERTION-CLIENT-ID", "ASSERTION-SIGNED")
 async def test_another_key_a_changed_text_and_another_client_get_it_too(world: World) -> None:
     make = Maker(world)
     good = make()
@@ -175,6 +176,7 @@ async def test_another_key_a_changed_text_and_another_client_get_it_too(world: W
         ({"scope": "x"}, "the client_assertion has a claim that belongs to another kind of token"),
     ],
 )  # fmt: skip
+@pytest.mark.requirement("ASSERTION-CLAIMS")
 async def test_who_holds_the_key_is_told_what_is_wrong(world: World, claims: Members, problem: str) -> None:
     make = Maker(world)
 
@@ -198,6 +200,7 @@ async def test_who_holds_the_key_is_told_what_is_wrong(world: World, claims: Mem
         (ABSENT, 331, "the client_assertion is not valid yet"),
     ],
 )
+@pytest.mark.requirement("ASSERTION-TIME")
 async def test_it_is_good_for_minutes(world: World, iat_s: Any, exp_s: int, problem: str | None) -> None:  # noqa: ANN401
     now = world.clock.now
     assertion = Maker(world)(iat=ABSENT if iat_s is ABSENT else now + iat_s, exp=now + exp_s)
@@ -324,6 +327,7 @@ class TestActorToken:
         for borrowed in (theirs, world.user_token(), await world.start(), Maker(world)()):
             verdict = await world.verdict("planner", self.starting(world, borrowed))
             assert verdict == (OAuthError.INVALID_REQUEST, Reason.ACTOR_TOKEN_INVALID)
+        assert await world.verdict("planner", self.starting(world, ActorTokens(world)(jti="own"))) is None
 
     async def test_it_is_not_looked_at_before_the_subject_token(self, world: World) -> None:
         token = ActorTokens(world)()

@@ -11,6 +11,7 @@ from tokensvc.exchange.parties import Registry
 INVALID = OAuthError.INVALID_REQUEST
 
 
+@pytest.mark.requirement("TE-CHAIN-KEPT")
 async def test_a_delegation_adds_one_hop_below_the_others(world: World) -> None:
     first, second, third = await world.chain()
     chains = [claims_of(token)["grant_chain"] for token in (first, second, third)]

@@ -40,6 +40,7 @@ def details_of(token: str) -> list[Any]:
     return [part.get("authorization_details") for part in (*claims["grant_chain"], claims)]
 
 
+@pytest.mark.requirement("RAR-TOKEN")
 async def test_details_go_from_the_ceiling_down_the_chain_into_the_token_as_asked(world: World) -> None:
     first = await world.start(authorization_details=json.dumps(CEILING))
     second = await world.delegate(first, authorization_details=json.dumps(SEARCH))
@@ -50,6 +51,7 @@ async def test_details_go_from_the_ceiling_down_the_chain_into_the_token_as_aske
     third.require(tool="search", arguments={"limit": 10})
 
 
+@pytest.mark.requirement("RAR-RESPONSE", "RAR-TOKEN")
 async def test_details_are_answered_introspected_and_recorded_and_left_out_where_there_are_none(world: World) -> None:
     issued = await world.exchange("planner", world.starting(authorization_details=json.dumps(SEARCH)))
     assert issued.authorization_details == SEARCH
@@ -89,6 +91,7 @@ async def test_details_are_answered_introspected_and_recorded_and_left_out_where
         (json.dumps([*SEARCH, {"type": "payment"}]), Reason.ROOT_EXCEEDED),
     ],
 )
+@pytest.mark.requirement("RAR-INVALID")
 async def test_what_the_user_cannot_authorise_is_refused(world: World, asked: str, reason: Reason | None) -> None:
     verdict = await world.verdict("planner", world.starting(authorization_details=asked or None))
 
@@ -103,6 +106,7 @@ async def test_a_refusal_names_the_entry_that_is_too_much(world: World) -> None:
     assert (await world.start(authorization_details=json.dumps(SEARCH))) != ""
 
 
+@pytest.mark.requirement("RAR-COMPARED")
 async def test_a_delegation_may_not_widen_what_the_delegator_holds(world: World) -> None:
     first = await world.start(authorization_details=json.dumps(SEARCH))
     for wider in ([tools(search=at_most(11))], [tools(search=at_most(10), read={})], CEILING[1:]):

@@ -40,6 +40,7 @@ INVALID = OAuthError.INVALID_REQUEST
         ({"unheard_of": ["1", "2"]}, INVALID, Reason.PARAMETER_REPEATED),
     ],
 )
+@pytest.mark.requirement("OAUTH-GRANT-TYPE", "TE-SUBJECT-TOKEN", "TE-TOKEN-TYPES")
 async def test_a_form_that_is_not_in_order_is_refused(
     world: World, changes: dict[str, Parameter], error: OAuthError, reason: Reason | None
 ) -> None:
@@ -55,6 +56,7 @@ async def test_a_subject_token_twice_is_refused_although_both_are_good(world: Wo
     request = {**world.starting(), "subject_token": (world.user_token(), world.user_token())}
 
     assert await world.verdict("planner", request) == (INVALID, Reason.PARAMETER_REPEATED)
+    assert await world.verdict("planner", world.starting(world.user_token())) is None
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,7 @@ async def test_the_answer_of_a_start_has_exactly_what_was_asked(world: World) ->
 
 @pytest.mark.parametrize("asked", [ACCESS_TOKEN_TYPE, JWT_TYPE])
 @pytest.mark.parametrize("declared", [ACCESS_TOKEN_TYPE, JWT_TYPE])
+@pytest.mark.requirement("TE-ISSUED-TYPE")
 async def test_the_same_token_goes_by_either_type(world: World, asked: str, declared: str) -> None:
     request = world.starting(requested_token_type=asked, subject_token_type=declared)
     issued = await world.exchange("planner", request)
@@ -142,6 +145,7 @@ async def test_unknown_parameters_change_nothing(world: World) -> None:
     assert "mailer" not in str(token)
 
 
+@pytest.mark.requirement("RFC9068-ISSUED")
 async def test_a_token_has_exactly_the_claims_of_the_profile(world: World) -> None:
     _, _, third = await world.chain()
     token = claims_of(await world.renew(third))
@@ -155,6 +159,7 @@ async def test_a_token_has_exactly_the_claims_of_the_profile(world: World) -> No
         assert set(hop) == hop_members
 
 
+@pytest.mark.requirement("OAUTH-UNGUESSABLE")
 async def test_every_id_is_128_random_bits(world: World) -> None:
     tokens = [claims_of(await world.start()) for _ in range(50)]
     ids = [entry["jti"] for token in tokens for entry in [token, *token["grant_chain"]]]
@@ -163,6 +168,7 @@ async def test_every_id_is_128_random_bits(world: World) -> None:
     assert {len(jti) for jti in ids} == {22}
 
 
+@pytest.mark.requirement("TE-INPUTS-KEPT")
 async def test_the_inputs_are_not_used_up(world: World) -> None:
     first = await world.start()
     for _ in range(3):

@@ -46,6 +46,7 @@ HELD = "crm.read crm.write files.read"
         ("unknown.scope", Reason.NOT_NARROWER),
     ],
 )
+@pytest.mark.requirement("OAUTH-SCOPE-INVALID")
 async def test_a_scope_that_is_not_plainly_held_is_refused(world: World, scope: str | None, reason: Reason) -> None:
     first = await world.start()
 
@@ -55,6 +56,7 @@ async def test_a_scope_that_is_not_plainly_held_is_refused(world: World, scope: 
 
 
 @pytest.mark.parametrize("scope", ["crm.read", "files.read crm.read", "crm.read crm.read", HELD])
+@pytest.mark.requirement("OAUTH-SCOPE-ECHO")
 async def test_less_is_granted_exactly_as_asked_and_echoed(world: World, scope: str) -> None:
     issued = await world.exchange("planner", world.delegation(await world.start(), scope=scope))
 
@@ -122,6 +124,7 @@ async def test_a_scope_that_does_not_exist_is_refused_like_one_that_is_not_held(
     assert held_by_others.description.split(":")[0] == nowhere.description.split(":")[0]
 
 
+@pytest.mark.requirement("OAUTH-SCOPE-INVALID")
 async def test_a_scope_beyond_the_registered_ceiling_of_the_client_is_refused_at_the_start(world: World) -> None:
     refusal = await world.refused("planner", world.starting(scope="crm.read crm.delete"))
 
@@ -140,6 +143,7 @@ async def test_a_scope_beyond_the_registered_ceiling_of_the_client_is_refused_at
         ("crm.read files.read", FILES, (INVALID, Reason.TARGET_NOT_ALLOWED)),
     ],
 )
+@pytest.mark.requirement("RFC9068-SCOPE-RESOURCE")
 async def test_each_scope_has_a_meaning_at_one_of_the_targets(
     world: World, scope: str, resource: str | list[str], expected: tuple[OAuthError, Reason] | None
 ) -> None:

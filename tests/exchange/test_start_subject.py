@@ -110,6 +110,7 @@ async def test_a_user_token_that_carries_a_delegation_is_refused(world: World, c
     token = world.user_token(**claims)
 
     assert await world.verdict("planner", world.starting(token)) == REFUSED
+    assert await world.verdict("planner", world.starting(world.user_token())) is None
 
 
 @pytest.mark.parametrize(
@@ -145,6 +146,7 @@ async def test_a_user_token_that_carries_a_delegation_is_refused(world: World, c
 )
 async def test_a_header_that_is_not_as_configured_is_refused(world: World, header: Members) -> None:
     assert await world.verdict("planner", world.starting(world.user_token(header=header))) == REFUSED
+    assert await world.verdict("planner", world.starting(world.user_token())) is None
 
 
 @pytest.mark.parametrize("header", [{"typ": "application/at+jwt"}, {"typ": "AT+JWT"}, {"x5t": "x"}, {"x5t#S256": "x"}])
@@ -228,6 +230,7 @@ async def test_any_letter_of_a_user_token_changed_or_cut_is_refused(world: World
         ({"may_act": {"sub": "web"}}, False),
     ],
 )
+@pytest.mark.requirement("TE-MAY-ACT")
 async def test_a_user_token_starts_only_for_the_agent_it_was_obtained_for(
     world: World, claims: Members, *, starts: bool
 ) -> None:
@@ -244,6 +247,7 @@ async def test_a_front_works_for_its_own_agent_only(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["planner", "researcher", "retired", "crm-api"])
+@pytest.mark.requirement("RFC9068-NAMES")
 async def test_a_user_with_the_id_of_a_client_is_refused(world: World, name: str) -> None:
     prefixed = world.but(registry=make_registry(provider=identity_provider(subject_prefix="idp|")))
     token = world.user_token(sub=name, client_id="web")
@@ -259,6 +263,7 @@ async def test_a_user_token_that_is_bound_to_a_key_is_refused_because_no_proof_c
     refusal = await world.refused("planner", world.starting(world.user_token(cnf=cnf)))
 
     assert (refusal.error, refusal.reason) == (OAuthError.INVALID_REQUEST, Reason.HOLDER_UNPROVEN)
+    assert await world.verdict("planner", world.starting(world.user_token())) is None
 
 
 async def test_a_bound_user_token_tells_a_stranger_nothing(world: World) -> None:

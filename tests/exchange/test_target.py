@@ -22,6 +22,7 @@ REFUSED = (OAuthError.INVALID_TARGET, Reason.TARGET_NOT_ALLOWED)
         ({"resource": None, "audience": ["crm", "files"]}, ISSUER, [CRM, FILES]),
     ],
 )
+@pytest.mark.requirement("RESOURCE-AUDIENCE")
 async def test_one_target_is_the_audience_and_several_are_exchange_only(
     world: World, target: dict[str, Parameter], aud: str, resources: list[str]
 ) -> None:
@@ -30,6 +31,7 @@ async def test_one_target_is_the_audience_and_several_are_exchange_only(
     assert (token["aud"], token["grant_chain"][1]["resources"]) == (aud, resources)
 
 
+@pytest.mark.requirement("RFC9068-DEFAULT-RESOURCE")
 async def test_without_a_target_the_default_of_the_client_counts_and_never_all(world: World) -> None:
     first = await world.start()
     second = await world.delegate(first, scope="crm.read crm.write", resource=None)
@@ -81,6 +83,7 @@ async def test_a_default_is_nothing_more_than_a_target(world: World) -> None:
         {"resource": [f"https://{n}.example" for n in range(60)]},
     ],
 )
+@pytest.mark.requirement("TE-TARGETS-ALL", "RESOURCE-INVALID")
 async def test_one_target_that_is_unknown_refuses_them_all(world: World, target: dict[str, Parameter]) -> None:
     first = await world.start()
     for request in (
@@ -93,6 +96,7 @@ async def test_one_target_that_is_unknown_refuses_them_all(world: World, target:
     assert await world.verdict("planner", world.delegation(first)) is None
 
 
+@pytest.mark.requirement("RESOURCE-INVALID")
 async def test_a_target_that_was_not_delegated_is_refused_like_an_unknown_one(world: World) -> None:
     for_crm = await world.start(scope="crm.read crm.write", resource=CRM)
     known = await world.refused("planner", world.delegation(for_crm, scope="crm.read", resource=FILES))
@@ -103,6 +107,7 @@ async def test_a_target_that_was_not_delegated_is_refused_like_an_unknown_one(wo
     assert await world.verdict("planner", world.delegation(for_crm, scope="crm.read", resource=CRM)) is None
 
 
+@pytest.mark.requirement("RESOURCE-SUBSET")
 async def test_a_resource_dropped_on_the_way_does_not_come_back(world: World) -> None:
     second = await world.delegate(await world.start(), scope="crm.read crm.write", resource=CRM)
     for resource in (FILES, [CRM, FILES]):

@@ -35,7 +35,7 @@ async def verdict(world: World, token: str, token_type: str) -> object:
     return await world.verdict("planner", world.starting(token, subject_token_type=token_type))
 
 
-@pytest.mark.requirement("JWT-BCP-EXCLUSIVE")
+@pytest.mark.requirement("JWT-BCP-EXCLUSIVE", "TE-VALIDATE-TYPE")
 @pytest.mark.parametrize("id_typ", ["jwt", ""])
 @pytest.mark.parametrize("access_typ", ["at+jwt", "jwt", ""])
 async def test_each_kind_starts_as_what_it_is_and_never_as_the_other(access_typ: str, id_typ: str) -> None:
@@ -141,6 +141,7 @@ async def test_an_access_token_that_says_it_is_something_else_is_refused(claims:
     token = world.user_token(**{name: {} if value is None else value for name, value in claims.items()})
 
     assert await verdict(world, token, ACCESS_TOKEN_TYPE) == REFUSED
+    assert await verdict(world, world.user_token(), ACCESS_TOKEN_TYPE) is None
 
 
 @pytest.mark.parametrize("claims", [{"typ": "Bearer"}, {"typ": "DPoP"}, {"token_use": "access"}, {"nonce": "n"}])
@@ -168,7 +169,9 @@ async def test_an_id_token_that_says_it_is_something_else_is_refused(claims: Mem
     assert await verdict(world, id_token(world, **claims), ID_TOKEN_TYPE) == (None if starts else REFUSED)
 
 
-@pytest.mark.parametrize("typ", ["at+jwt", "logout+jwt", "secevent+jwt", "dpop+jwt", "none", "NONE", 1, ""])
+@pytest.mark.parametrize(
+    "typ", ["at+jwt", "logout+jwt", "secevent+jwt", "dpop+jwt", "none", "NONE", 1, "", "application/"]
+)
 async def test_an_id_token_has_one_of_two_types(typ: object) -> None:
     world = await world_with(typ=frozenset({"at+jwt", ""}))
 
@@ -176,7 +179,7 @@ async def test_an_id_token_has_one_of_two_types(typ: object) -> None:
     assert await verdict(world, id_token(world, header={"typ": "application/jwt"}), ID_TOKEN_TYPE) is None
 
 
-@pytest.mark.parametrize("typ", ["none", "", None, "JWT"])
+@pytest.mark.parametrize("typ", ["none", "", "application/", None, "JWT"])
 async def test_where_access_tokens_have_no_type_none_is_taken_for_no_type(typ: object) -> None:
     world = await world_with(typ=frozenset({""}))
 

@@ -14,7 +14,7 @@ METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 ALGORITHMS = ["ES256", "Ed25519", "RS256"]
 
 
-@pytest.mark.requirement("META-MEMBERS", "META-JSON")
+@pytest.mark.requirement("META-MEMBERS", "META-JSON", "META-AUTH-ALGS", "META-NO-EMPTY")
 async def test_the_metadata_says_all_that_is_there_and_nothing_else(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/.well-known/oauth-authorization-server")
 
@@ -44,6 +44,7 @@ async def test_the_metadata_says_all_that_is_there_and_nothing_else(client: http
     AuthorizationServerMetadata(answer.json()).validate()
 
 
+@pytest.mark.requirement("RAR-METADATA")
 async def test_the_metadata_says_by_which_order_authority_is_compared_and_which_details_there_are(
     tmp_path: Path,
 ) -> None:
@@ -119,6 +120,7 @@ async def test_an_http_issuer_on_a_loopback_address_has_valid_metadata(tmp_path:
     assert metadata["token_endpoint"] == "http://127.0.0.1:8700/token"
 
 
+@pytest.mark.requirement("META-KEYS")
 async def test_the_key_set_is_what_the_signer_has_at_that_moment(tmp_path: Path) -> None:
     signer = FixedSigner(ec_key("service"))
     world = make_world(tmp_path, signer=signer)

@@ -15,6 +15,7 @@ async def token(world: World, client: httpx2.AsyncClient) -> str:
     return str(answer.json()["access_token"])
 
 
+@pytest.mark.requirement("INTROSPECT-ACTIVE")
 async def test_the_resource_and_the_current_actor_learn_everything(
     world: World, client: httpx2.AsyncClient, token: str
 ) -> None:

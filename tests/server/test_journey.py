@@ -77,6 +77,7 @@ async def test_the_answer_has_every_member_of_rfc_8693_and_no_refresh_token(
     }
 
 
+@pytest.mark.requirement("RFC9068-ISSUED", "META-KEYS")
 async def test_a_token_is_verified_with_the_published_keys_by_our_verifier_and_by_pyjwt(
     world: World, client: httpx2.AsyncClient
 ) -> None:

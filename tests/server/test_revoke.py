@@ -81,7 +81,7 @@ async def test_a_token_that_is_none_of_ours_is_answered_like_success(client: htt
         ({"token": "x", "audience": ["a", "b"]}, "parameter_repeated"),
     ],
 )
-@pytest.mark.requirement("OAUTH-ONCE")
+@pytest.mark.requirement("OAUTH-ONCE", "REVOKE-TOKEN")
 async def test_a_form_without_one_token_is_refused(
     client: httpx2.AsyncClient, form: dict[str, object], reason: str
 ) -> None:

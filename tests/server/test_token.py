@@ -30,7 +30,7 @@ from tokensvc.ports import Outcome
         ),
     ],
 )
-@pytest.mark.requirement("OAUTH-EMPTY", "OAUTH-ONCE", "OAUTH-ERROR", "TE-HTTP-INVALID-REQUEST")
+@pytest.mark.requirement("OAUTH-EMPTY", "OAUTH-ONCE", "OAUTH-ERROR", "TE-HTTP-INVALID-REQUEST", "TE-SUBJECT-TOKEN")
 async def test_a_refusal_is_a_400_that_names_its_reason_and_its_record(
     world: World, client: httpx2.AsyncClient, changed: dict[str, object], error: str, reason: str | None
 ) -> None:
@@ -70,6 +70,7 @@ async def test_unknown_parameters_are_ignored(world: World, client: httpx2.Async
     assert answer.status_code == 200
 
 
+@pytest.mark.requirement("OAUTH-UNAUTHORIZED-CLIENT")
 async def test_a_resource_server_may_not_use_the_endpoint(world: World, client: httpx2.AsyncClient) -> None:
     answer = await client.post("/token", data=world.start(), headers=basic("crm-api"))
 

@@ -130,7 +130,7 @@ def _user_token(inputs: Mapping[str, JsonValue]) -> Iterator[tuple[str, JsonValu
     """The user's token with which a chain starts."""
     subject = _object(inputs.get("subject"))
     if "sha256" in subject:
-        yield "user's token", f"of {subject.get('iss')}, SHA-256 {subject['sha256']}"
+        yield "user's token", f"of {subject.get('iss')}, SHA-256 {subject['sha256']} (without its signature)"
         yield "its scope", subject.get("scope")
 
 

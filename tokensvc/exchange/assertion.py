@@ -15,6 +15,7 @@ from tokensvc.core.keyset import KeySet, PublicKey, find_algorithm
 from tokensvc.core.members import parse_integer, parse_text
 from tokensvc.errors import Malformed
 from tokensvc.exchange.parties import Agent
+from tokensvc.exchange.typ import parse_typ
 from tokensvc.ports import OneTimeValue
 
 __all__ = [
@@ -79,8 +80,7 @@ def open_assertion(text: str, kind: AssertionKind, keys: KeySet) -> Mapping[str,
     header = parse_json_object(jws.header)
     if not header.keys() <= _HEADER:
         raise Malformed("the header has a member that is not allowed")
-    typ = header.get("typ", "")
-    if not isinstance(typ, str) or typ.lower().removeprefix("application/") not in kind.typ:
+    if parse_typ(header) not in kind.typ:
         raise Malformed(f"typ is none of a {kind.name}")
     key = _find_key(header, keys)
     if key is None or not verify_signature(jws, key):

@@ -44,7 +44,7 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEntry:
-    """An entry that is about to exist. `made_from` is the SHA-256 of the subject token, for a root."""
+    """An entry that is about to exist. `made_from`, of a root: the SHA-256 of its subject token, unsigned."""
 
     entry: Root | Hop
     made_from: str | None = None

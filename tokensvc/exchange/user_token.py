@@ -32,6 +32,7 @@ from tokensvc.exchange.authority import covered_details
 from tokensvc.exchange.parties import Agent, Registry, UpstreamIssuer
 from tokensvc.exchange.request import ID_TOKEN_TYPE
 from tokensvc.exchange.subject import subject_token_invalid
+from tokensvc.exchange.typ import parse_typ
 from tokensvc.exchange.user_claims import parse_user_scope, require_claims
 from tokensvc.verify.expectation import MAX_TOKEN_BYTES
 
@@ -60,7 +61,7 @@ class UserToken:
     """A user's token from a trusted identity provider, verified, and allowed to this client.
 
     `sub` carries the issuer's prefix. `scope` is what the token carries, in our names, registered here or not; the
-    `details` are within the issuer's ceiling. `sha256` names the token in records.
+    `details` are within the issuer's ceiling. `sha256` names the token, whatever its signature.
     """
 
     issuer: UpstreamIssuer
@@ -102,7 +103,7 @@ async def verify_user_token(
         kid, algorithm = _parse_header(jws, issuer, is_id_token=is_id_token)
         key = await issuer.keys.find(kid)
         payload = _open(jws, key, algorithm)
-        user = _parse_user(token, payload, issuer, is_id_token=is_id_token)
+        user = _parse_user(jws, payload, issuer, is_id_token=is_id_token)
         _require_current(payload, user, leeway_s=leeway_s, now=now)
         _require_meant_for(client, payload, issuer, is_id_token=is_id_token)
     except Malformed as exc:
@@ -126,8 +127,7 @@ def _parse_header(jws: CompactJws, issuer: UpstreamIssuer, *, is_id_token: bool)
         raise Malformed("the header has a member that is not allowed")
     if is_id_token and not issuer.id_tokens:
         raise Malformed("ID tokens of this issuer are not accepted")
-    typ = parse_text(header["typ"], "typ").lower().removeprefix("application/") if "typ" in header else ""
-    if typ not in (_ID_TOKEN_TYP if is_id_token else issuer.typ):
+    if parse_typ(header) not in (_ID_TOKEN_TYP if is_id_token else issuer.typ):
         raise Malformed("typ is none that this issuer is configured with")
     algorithm = find_algorithm(header.get("alg"))
     if algorithm is None or algorithm not in issuer.algorithms:
@@ -145,7 +145,7 @@ def _open(jws: CompactJws, key: PublicKey | None, algorithm: Algorithm) -> Mappi
 
 
 def _parse_user(
-    token: str, payload: Mapping[str, JsonValue], issuer: UpstreamIssuer, *, is_id_token: bool
+    jws: CompactJws, payload: Mapping[str, JsonValue], issuer: UpstreamIssuer, *, is_id_token: bool
 ) -> UserToken:
     if not payload.keys().isdisjoint(_DELEGATED):
         raise Malformed("a token that carries a delegation is no user's token")
@@ -164,7 +164,8 @@ def _parse_user(
         details=_parse_details(payload, issuer),
         iat=parse_integer(payload.get("iat"), "iat"),
         exp=parse_integer(payload.get("exp"), "exp"),
-        sha256=sha256(token.encode("ascii")).hexdigest(),
+        # Not of the signature: from one of ECDSA everybody can make a second, and start again with it.
+        sha256=sha256(jws.signing_input).hexdigest(),
     )
 
 
