@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tests.faults.journal import Attempt, Journal, Kind, Token
-from tests.faults.load import Callers, assertion_of_clerk
+from tests.faults.load import Callers
 from tests.faults.site import Site
 from tokensvc.ports import Committed, ListedRecord, OneTimeValue, Outcome, Record, Store
 
@@ -271,7 +271,7 @@ class Auditor:
             return f"an assertion was accepted again: {attempt}" if await self._callers.accepts(attempt.assertion) else None
 
         problems = [problem for problem in await _gather(replayed, attempts) if problem is not None]
-        if not await self._callers.accepts(assertion_of_clerk()):
+        if not await self._callers.accepts(self._callers.assertion()):
             problems.append("an assertion that was never used is refused")
         return problems
 

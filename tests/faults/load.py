@@ -6,7 +6,6 @@ while somebody revokes the first hop, clerk's hop, or the root, or nobody does. 
 
 import asyncio
 import itertools
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -19,8 +18,10 @@ from tests.faults.journal import Attempt, Journal, Kind, Token
 from tests.faults.site import CLERK_KEY, ISSUER, Site
 from tests.server.world import IDP, USER, USER_SCOPE, basic, exchange_form
 from tests.simulator import Simulator, ec_key, seal
+from tokensvc.ports import Clock
+from tokensvc.wiring import system_clock
 
-__all__ = ["Callers", "Load", "assertion_of_clerk", "fresh_user_token"]
+__all__ = ["Callers", "Load"]
 
 # So much is a hang: the service itself gives up after seconds.
 _TIMEOUT_S: Final = 30
@@ -32,28 +33,17 @@ _SCOPE_OF: Final = {"planner": "crm.export crm.read crm.write", "clerk": "crm.re
 Answer = tuple[int | None, Mapping[str, Any]]
 
 
-def fresh_user_token() -> Token:
-    """A user's token, obtained by planner, and none like it."""
-    now = int(time.time())
-    claims = {"iss": IDP, "sub": USER, "aud": "tokensvc", "client_id": "planner", "scope": USER_SCOPE}
-    members = {**claims, "iat": now - 10, "exp": now + 3600, "jti": str(uuid.uuid4())}
-    return Token(Simulator(iss=IDP, key=ec_key("idp")).token(members))
-
-
-def assertion_of_clerk() -> str:
-    """A client assertion that was never used."""
-    now, key = int(time.time()), ec_key(CLERK_KEY)
-    claims = {"iss": "clerk", "sub": "clerk", "aud": ISSUER, "jti": str(uuid.uuid4()), "iat": now, "exp": now + 240}
-    return seal({"typ": "JWT", "alg": "ES256", "kid": key.kid}, claims, key)
-
-
 class Callers:
-    """The clients of the service, on connections that they keep."""
+    """The clients of the service, on connections that they keep, and the user, by a clock."""
 
-    def __init__(self, site: Site, journal: Journal, http: httpx2.AsyncClient) -> None:
+    def __init__(
+        self, site: Site | None, journal: Journal, http: httpx2.AsyncClient, *, clock: Clock = system_clock
+    ) -> None:
+        """Without a site `http` knows where to go."""
         self.journal = journal
         self._site = site
         self._http = http
+        self._clock = clock
 
     @classmethod
     @asynccontextmanager
@@ -63,19 +53,33 @@ class Callers:
         async with httpx2.AsyncClient(timeout=_TIMEOUT_S, limits=limits, trust_env=False) as http:
             yield cls(site, journal, http)
 
+    def user_token(self) -> Token:
+        """A user's token, obtained by planner, and none like it."""
+        now = self._clock()
+        claims = {"iss": IDP, "sub": USER, "aud": "tokensvc", "client_id": "planner", "scope": USER_SCOPE}
+        members = {**claims, "iat": now - 10, "exp": now + 3600, "jti": str(uuid.uuid4())}
+        return Token(Simulator(iss=IDP, key=ec_key("idp")).token(members))
+
+    def assertion(self, jti: str | None = None) -> str:
+        """A client assertion of clerk: one that was never used, unless its `jti` was."""
+        now, key = self._clock(), ec_key(CLERK_KEY)
+        claims = {"iss": "clerk", "sub": "clerk", "aud": ISSUER, "jti": jti or str(uuid.uuid4())}
+        return seal({"typ": "JWT", "alg": "ES256", "kid": key.kid}, {**claims, "iat": now, "exp": now + 240}, key)
+
     async def ask(self, client: str, path: str, form: Mapping[str, Any], *, assertion: str | None = None) -> Answer:
         """Status and body; no status where the connection was cut."""
         headers = basic(client) if assertion is None else {}
         proof = {} if assertion is None else {"client_assertion": assertion, "client_assertion_type": _ASSERTION}
+        address = "" if self._site is None else self._site.address
         try:
-            answer = await self._http.post(f"{self._site.address}{path}", data={**form, **proof}, headers=headers)
+            answer = await self._http.post(address + path, data={**form, **proof}, headers=headers)
         except httpx2.TransportError:
             return None, {}
         return answer.status_code, answer.json() if answer.content else {}
 
     async def exchange(self, kind: Kind, client: str, family: int, subject: Token, **wanted: str) -> Attempt:
         """A request to the token endpoint."""
-        assertion = assertion_of_clerk() if client == "clerk" else None
+        assertion = self.assertion() if client == "clerk" else None
         sent = self.journal.tick()
         status, body = await self.ask(client, "/token", exchange_form(subject.text, **wanted), assertion=assertion)
         return self.journal.note(
@@ -124,7 +128,7 @@ class Callers:
     async def is_active(self, token: Token) -> bool:
         """What introspection says to the resource, or to clerk of a token that is for the exchange only."""
         is_for_exchange = token.claims["aud"] == ISSUER
-        client, assertion = ("clerk", assertion_of_clerk()) if is_for_exchange else ("crm-api", None)
+        client, assertion = ("clerk", self.assertion()) if is_for_exchange else ("crm-api", None)
         status, body = await self.ask(client, "/introspect", {"token": token.text}, assertion=assertion)
         assert status == 200, (status, body)
         active: bool = body["active"]
@@ -179,7 +183,7 @@ class Load:
     async def family(self) -> None:
         """One family, from its start to its end, or to the first answer that tells nothing."""
         number = next(self._numbers)
-        started = await self._callers.start(number, fresh_user_token())
+        started = await self._callers.start(number, self._callers.user_token())
         if not started.is_granted:
             return
         family = _Family(number, started.token)

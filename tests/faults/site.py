@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.cli.running import ISSUER, Running, configured, serving, until
 from tests.server.world import API, secret_of, values
@@ -26,7 +26,7 @@ from tokensvc.settings import load_settings
 from tokensvc.telemetry import Telemetry
 from tokensvc.wiring import open_store
 
-__all__ = ["CLERK_KEY", "ISSUER", "SITES", "Fault", "Site", "configure_site", "faults_at"]
+__all__ = ["CLERK_KEY", "ISSUER", "SITES", "Fault", "Site", "faults_at", "site_values"]
 
 CLERK_KEY: Final = "clerk"
 """The name of the key (`tests.simulator.ec_key`) by which the agent clerk authenticates."""
@@ -55,7 +55,7 @@ def faults_at(store: str, workers: int) -> list[Fault]:
     return [*of_workers, Fault.STORE, *([Fault.BOTH] if workers > 1 else []), Fault.ALL, Fault.SERVICE]
 
 
-def configure_site(folder: Path, store_url: str) -> Path:
+def site_values(folder: Path) -> dict[str, Any]:
     """The configuration of `tests.server.world` with clerk, who authenticates by a key, and the operator ops."""
     plain = values(ISSUER)
     planner, *others = plain["agent"]
@@ -68,12 +68,8 @@ def configure_site(folder: Path, store_url: str) -> Path:
         "default_resource": API,
     }
     (folder / "clerk.jwks.json").write_bytes(render_json(render_jwks(KeySet([ec_key(CLERK_KEY).public]))))
-    return configured(
-        folder,
-        store={"url": store_url},
-        agent=[{**planner, "may_delegate_to": ["clerk", "researcher"]}, *others, clerk],
-        operator=[{"id": "ops", "secret_sha256": [sha256(secret_of("ops"))]}],
-    )
+    agents = [{**planner, "may_delegate_to": ["clerk", "researcher"]}, *others, clerk]
+    return {**plain, "agent": agents, "operator": [{"id": "ops", "secret_sha256": [sha256(secret_of("ops"))]}]}
 
 
 class Site:
@@ -100,7 +96,8 @@ class Site:
                 (folder / "redis").mkdir(exist_ok=True)
                 redis = servers.enter_context(RedisServer(folder / "redis", *DURABLE))
                 url = f"redis://127.0.0.1:{redis.port}"
-            site = cls(configure_site(folder, url), workers, redis)
+            config = configured(folder, **{**site_values(folder), "store": {"url": url}})
+            site = cls(config, workers, redis)
             try:
                 await asyncio.to_thread(site.start)
                 yield site
