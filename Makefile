@@ -5,6 +5,9 @@ PYTEST_ARGS ?=
 # Not empty: `make test` also collects coverage data, for `make coverage-judge`.
 COVERAGE    ?=
 
+# How often `make faults` kills on each kind of site.
+FAULT_ROUNDS ?= 100
+
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -12,7 +15,7 @@ STAMP := $(VENV)/.installed
 OPTIMIZED_TESTS := $(wildcard tests/core tests/verify)
 
 .DEFAULT_GOAL := help
-.PHONY: help install node-packages docs check test test-optimized demo bench coverage coverage-judge lock clean
+.PHONY: help install node-packages docs check test test-optimized faults demo bench coverage coverage-judge lock clean
 
 help: ## Show this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -71,6 +74,10 @@ ifneq ($(OPTIMIZED_TESTS),)
 	@echo "test: core and verifier under python -O"
 	@$(BIN)/python -O -m pytest -q -W "ignore::pytest.PytestConfigWarning" $(OPTIMIZED_TESTS)
 endif
+
+# The same tests as in `make test`, which does a few rounds of each.
+faults: install ## Kill the service and its stores hundreds of times under load, about half an hour
+	@FAULT_ROUNDS="$(FAULT_ROUNDS)" $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
 demo: install ## Run the demo
 	@$(BIN)/tokensvc demo

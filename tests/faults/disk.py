@@ -23,12 +23,10 @@ class SmallDisk:
 
     def fill(self) -> None:
         """Leave nothing. Whoever frees a page meanwhile may still use that one."""
-        with self._filler.open("ab", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(_CHUNK)
-            except OSError as exc:
-                assert exc.errno == errno.ENOSPC, exc
+        with self._filler.open("ab", buffering=0) as filler, pytest.raises(OSError, match="No space left") as full:
+            while True:
+                filler.write(_CHUNK)
+        assert full.value.errno == errno.ENOSPC
 
     def free(self) -> None:
         """Give it all back."""
@@ -37,7 +35,10 @@ class SmallDisk:
 
 @contextmanager
 def mounted(folder: Path, *, size: str) -> Iterator[SmallDisk]:
-    """The disk, in `folder`, which is made. Skips where this user cannot mount anything; where root cannot, in CI, fails."""
+    """The disk, in `folder`, which is made.
+
+    Skips where this user cannot mount anything; fails where root cannot and `TOKENSVC_REQUIRE_ALL=1`.
+    """
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

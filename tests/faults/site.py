@@ -1,8 +1,8 @@
 """A token service as users have it, real processes on a real store, and everything that may happen to them.
 
-    async with Site.open(folder, "redis", workers=2) as site:
-        await site.suffer(Fault.STORE)          # kill -9, and back again
-        async with site.store() as store: ...   # what it left behind, through the port
+async with Site.open(folder, "redis", workers=2) as site:
+    await site.suffer(Fault.STORE)          # kill -9, and back again
+    async with site.store() as store: ...   # what it left behind, through the port
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from tests.server.world import API, secret_of, values
 from tests.settings_file import sha256
 from tests.simulator import ec_key
 from tests.storage.redis_server import DURABLE, RedisServer
-from tokensvc.core.keyset import KeySet, render_jwks
 from tokensvc.core.jsontext import render_json
+from tokensvc.core.keyset import KeySet, render_jwks
 from tokensvc.ports import Store
 from tokensvc.settings import load_settings
 from tokensvc.telemetry import Telemetry

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.audit import CHECKED, Auditor
+from tests.faults.audit import CHECKED
 from tests.faults.journal import Journal
 from tests.faults.load import Callers, Load
 from tests.faults.site import Site
@@ -18,7 +18,7 @@ from tokensvc.ports import Committed, OneTimeValue, Store
 CLAIMS = 100_000
 BATCH = 500
 LIFETIME_S = 300
-ASKED = 150
+ASKED = 80
 SAMPLE = range(0, CLAIMS, CLAIMS // 20)
 # A table of that size takes 20 MB. What a process keeps of it is a cache of 2 MB.
 GROWN_KB = 8_000
@@ -53,7 +53,6 @@ async def work_per_request(site: Site, journal: Journal, callers: Callers, numbe
 async def test_a_hundred_thousand_used_assertions_cost_nothing(tmp_path: Path, store: str) -> None:
     journal, numbers = Journal(), itertools.count()
     async with Site.open(tmp_path, store, workers=1) as site, Callers.open(site, journal) as callers:
-        auditor = Auditor(site, journal, callers)
         assert site.running is not None
         pid = site.running.process.pid
         # The first requests fill caches of all kinds.
@@ -65,31 +64,33 @@ async def test_a_hundred_thousand_used_assertions_cost_nothing(tmp_path: Path, s
         work, memory = await work_per_request(site, journal, callers, numbers), resident_kb(pid)
 
         accepted = [n for n in SAMPLE if await callers.accepts(callers.assertion(f"old-{n}"))]
-        await auditor.audit("a hundred thousand claims")
         CHECKED["assertions replayed"] += len(SAMPLE)
         assert accepted == []
+        assert await callers.accepts(callers.assertion())
         assert memory - memory_before < GROWN_KB
         assert work < MORE_WORK * work_before, (work, work_before)
         if site.redis is not None:
-            keys = site.redis.command("INFO", "keyspace")["db0"]
-            # Redis forgets by itself; the rest are the tables.
-            assert keys["keys"] - keys["expires"] < 10
-            assert keys["expires"] >= CLAIMS
-            assert keys["avg_ttl"] <= (LIFETIME_S + 600) * 1000
+            # It forgets by itself, ten minutes after we would.
+            left_s = [site.redis.command("TTL", f"{{tokensvc}}:claim:client_assertion clerk old-{n}") for n in SAMPLE]
+            assert all(0 < left <= LIFETIME_S + 600 for left in left_s), left_s
             return
         await forgotten_by_sqlite(site, tmp_path / "tokens.db", now)
 
 
 async def forgotten_by_sqlite(site: Site, path: Path, now: int) -> None:
     """As many new ones, once the old ones have ended, take their place."""
-    before = path.stat().st_size
+    before = size_of(path)
     async with site.store() as beside:
         await claim_all(beside, "new", now + LIFETIME_S + 1)
     with closing(sqlite3.connect(path)) as connection:
         kept = dict(connection.execute("SELECT substr(value, 24, 3), count(*) FROM claims GROUP BY 1").fetchall())
     assert kept.get("new") == CLAIMS
     assert "old" not in kept
-    assert path.stat().st_size < 1.5 * before
+    assert size_of(path) < 1.5 * before
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size
 
 
 def processor_s(pid: int) -> float:

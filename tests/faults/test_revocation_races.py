@@ -25,9 +25,6 @@ async def test_no_child_is_minted_once_the_revocation_above_it_was_answered(tmp_
             async with Load(site, callers, lanes=LANES, numbers=numbers).running():
                 await journal.reaches(acknowledged=journal.acknowledged + ANSWERS)
             await auditor.audit(f"race {number}")
-        site.kill()
-        site.start()
-        await auditor.audit("SIGKILL after the races")
 
     # They did meet: granted below an entry while its revocation was under way.
     assert granted_meanwhile(journal) >= 5
