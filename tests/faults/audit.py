@@ -103,7 +103,10 @@ class Auditor:
         """Raises: AssertionError with what was acknowledged and what was found."""
         attempts = self._next_attempts()
         problems = await self._check_store(attempts)
-        problems += await self._check_service([a for a in attempts if a.family != AUDIT])
+        try:
+            problems += await self._check_service([a for a in attempts if a.family != AUDIT])
+        except AssertionError as exc:
+            problems.append(f"the service gave no answer to go by: {exc}")
         self._judge(what, problems)
 
     async def audit_stopped(self, what: str) -> None:
@@ -123,7 +126,7 @@ class Auditor:
         if problems:
             shown = "\n".join(f"  {problem}" for problem in problems[:_SHOWN])
             raise AssertionError(
-                f"after {what}: {len(problems)} problems\n{shown}\nacknowledged\n{self._journal.summary()}\n"
+                f"after {what}: {len(problems)} problems\n{shown}\ntold\n{self._journal.summary()}\n"
                 f"found {len(self._books.records)} records, {len(self._books.grants)} grants, "
                 f"{len(self._books.revoked)} entries revoked"
             )

@@ -66,6 +66,12 @@ class Attempt:
     revokes: str | None = None
     assertion: str | None = field(default=None, repr=False)
 
+    def __str__(self) -> str:
+        outcome = "cut" if self.status is None else f"{self.status} {self.reason or ''}".strip()
+        below = f" below {self.subject.entries}" if self.subject.entries else ""
+        ends = f" of {self.revokes}" if self.revokes else ""
+        return f"{self.kind.value}{ends} by {self.client}{below}: {outcome}, from {self.sent} to {self.answered}"
+
     @property
     def is_granted(self) -> bool:
         return self.status == 200
