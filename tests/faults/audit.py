@@ -98,6 +98,8 @@ class Auditor:
         self._callers = callers
         self._books = _Books()
         self._done = 0
+        # Who asked from what: how often that was granted, and how often nobody knows.
+        self._told: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
 
     async def audit(self, what: str) -> None:
         """Raises: AssertionError with what was acknowledged and what was found."""
@@ -120,6 +122,9 @@ class Auditor:
         attempts = self._journal.attempts[self._done :]
         # What an audit asks is answered as well, and looked up the next time.
         self._done = len(self._journal.attempts)
+        for attempt in attempts:
+            if attempt.kind is not Kind.REVOKE and (attempt.is_granted or attempt.is_unknown):
+                self._told[attempt.client, subject_of(attempt)][attempt.is_granted] += 1
         return attempts
 
     def _judge(self, what: str, problems: Sequence[str]) -> None:
@@ -187,16 +192,12 @@ class Auditor:
 
     def _surplus(self) -> list[str]:
         """Of records without an answer there are no more than requests without one, for each thing asked."""
-        told: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
-        for attempt in self._journal.attempts:
-            if attempt.kind is not Kind.REVOKE and (attempt.is_granted or attempt.is_unknown):
-                told[attempt.client, subject_of(attempt)][attempt.is_granted] += 1
         found = Counter((record.client_id, subject_of_record(record)) for record in self._books.grants.values())
         return [
-            f"{client}: {n} grants from one subject, {told[client, subject][True]} answered and "
-            f"{told[client, subject][False]} unknown"
+            f"{client}: {n} grants from one subject, {self._told[client, subject][True]} answered and "
+            f"{self._told[client, subject][False]} unknown"
             for (client, subject), n in found.items()
-            if n > told[client, subject].total()
+            if n > self._told[client, subject].total()
         ]
 
     def _unsaid(self, attempts: Sequence[Attempt]) -> list[str]:

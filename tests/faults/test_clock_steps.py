@@ -18,6 +18,7 @@ from tokensvc.storage.sqlite import SqliteStore
 
 LEEWAY = 30
 DAY = 86_400
+AGE = 10 * DAY
 
 
 class Machine:
@@ -57,7 +58,7 @@ async def machine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         world = make_world(tmp_path, site_values(tmp_path), store=store, clock=clock)
         async with world.running() as http:
             # The store is older than anything that the tests do.
-            clock.now += 10 * DAY
+            clock.now += AGE
             yield Machine(Callers(None, Journal(), http, clock=clock), clock)
 
 
@@ -166,3 +167,13 @@ async def test_a_chain_begun_by_a_clock_ahead_is_refused_until_its_time_and_revo
     machine.clock.now += 3600
     assert (await machine.renewed(ahead)).status == 200
     assert (await machine.renewed(dead)).reason == "revoked"
+
+
+@pytest.mark.parametrize(("beyond_s", "reason"), [(-5, None), (5, "revoked")])
+async def test_nothing_is_started_before_the_store_was_made(
+    machine: Machine, beyond_s: int, reason: str | None
+) -> None:
+    machine.clock.now -= AGE + beyond_s
+    assert (await machine.callers.start(0, machine.callers.user_token())).reason == reason
+    machine.clock.now += AGE + beyond_s
+    assert (await machine.callers.start(0, machine.callers.user_token())).status == 200
