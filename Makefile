@@ -2,6 +2,8 @@
 
 PYTHON      ?= python3
 PYTEST_ARGS ?=
+# Files of tests run side by side, one process for each processor. `make test PARALLEL=` runs them one after the other.
+PARALLEL    ?= -n auto --dist loadfile
 # Not empty: `make test` also collects coverage data, for `make coverage-judge`.
 COVERAGE    ?=
 
@@ -11,11 +13,11 @@ FAULT_ROUNDS ?= 100
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Checks must hold without `assert`, so these tests also run under python -O.
+# Checks must hold without `assert`, so these tests also run under python -O (said so that processes of tests hear it).
 OPTIMIZED_TESTS := $(wildcard tests/core tests/verify)
 
 .DEFAULT_GOAL := help
-.PHONY: help install node-packages docs check test test-optimized faults demo bench coverage coverage-judge lock clean
+.PHONY: help install node-packages docs check test test-optimized faults demo bench bench-memory coverage coverage-judge lock clean
 
 help: ## Show this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -63,16 +65,16 @@ check: install ## Format, lint, spelling, types, layers, the Dockerfile
 
 test: install test-optimized ## Run the tests
 ifeq ($(strip $(COVERAGE)),)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 else
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	@$(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST_ARGS)
 endif
 
 test-optimized: install ## Run the tests of the core and the verifier under python -O
 ifneq ($(OPTIMIZED_TESTS),)
 	@echo "test: core and verifier under python -O"
-	@$(BIN)/python -O -m pytest -q -W "ignore::pytest.PytestConfigWarning" $(OPTIMIZED_TESTS)
+	@PYTHONOPTIMIZE=1 $(BIN)/python -m pytest -q $(PARALLEL) -W "ignore::pytest.PytestConfigWarning" $(OPTIMIZED_TESTS)
 endif
 
 # The same tests as in `make test`, which does a few rounds of each.
@@ -82,8 +84,11 @@ faults: install ## Kill the service and its stores hundreds of times under load,
 demo: install ## Run the demo
 	@$(BIN)/tokensvc demo
 
-bench: install ## Measure against the goals, about two minutes; results in bench/results.json
+bench: install ## Measure against the goals, five to ten minutes; results in bench/results.json
 	@$(BIN)/python -m bench.run
+
+bench-memory: install ## Measure the memory of the token service over 100,000 exchanges, minutes
+	@$(BIN)/python -m bench.exchange_memory
 
 coverage: ## Run the tests and judge their coverage
 	@$(MAKE) test COVERAGE=1

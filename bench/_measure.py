@@ -8,6 +8,7 @@ what else the machine does counts little.
 import argparse
 import gc
 import json
+import signal
 import statistics
 import sys
 import time
@@ -204,13 +205,17 @@ def _passes(row: Mapping[str, Any]) -> str:
     return f"{detail['least']:.2f} to {detail['most']:.2f}" if "least" in detail else ""
 
 
-def run_script(measure: Callable[[Plan], Iterable[Row]], description: str) -> None:
+def run_script(
+    measure: Callable[[Plan], Iterable[Row]], description: str, *, full: Plan = FULL, quick: Plan = QUICK
+) -> None:
     """The command line of a script: measure, and print the table, or JSON with --json."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--quick", action="store_true", help="a few calls, to see that it runs: figures mean nothing")
     arguments = parser.parse_args()
-    plan = QUICK if arguments.quick else FULL
+    plan = quick if arguments.quick else full
+    # Whoever ends a script lets it stop the servers that it started.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         rows = [row.as_json(plan) for row in measure(plan)]
     except KeyboardInterrupt:

@@ -54,6 +54,7 @@ __all__ = [
     "issued",
     "least_scopes",
     "own_signature",
+    "raw_signature",
     "scopes",
     "signatures",
 ]
@@ -100,7 +101,11 @@ class Key:
     @classmethod
     def new(cls) -> "Key":
         """A fresh key."""
-        private = generate_private_key(SECP256R1())
+        return cls.of(generate_private_key(SECP256R1()))
+
+    @classmethod
+    def of(cls, private: EllipticCurvePrivateKey) -> "Key":
+        """The key that `private` is."""
         point = private.public_key().public_numbers()
         x, y = (b64(number.to_bytes(_COORDINATE_BYTES)) for number in (point.x, point.y))
         jwk = {"crv": "P-256", "kty": "EC", "x": x, "y": y}
@@ -162,10 +167,10 @@ class Chain:
     keys: tuple[Key | None, ...] = ()
 
     @classmethod
-    def start(cls, root_scopes: int) -> "Chain":
-        """A root on the token service's word."""
+    def start(cls, root_scopes: int, now: int = NOW) -> "Chain":
+        """A root on the token service's word, made at `now`, as is what follows from it."""
         root: Members = {"iss": ISSUER, "sub": USER, "scope": " ".join(scopes(root_scopes)), "resources": [RESOURCE]}
-        root |= {"max_depth": MAX_DEPTH, "iat": NOW, "exp": NOW + LIFETIME_S, "jti": jti()}
+        root |= {"max_depth": MAX_DEPTH, "iat": now, "exp": now + LIFETIME_S, "jti": jti()}
         return cls((root,), (root,))
 
     def signed_root(self, first: Key) -> "Chain":
@@ -190,8 +195,8 @@ class Chain:
         jws = delegator.seal(header, {**hop, **place, "index": len(self.plain)})
         return Chain((*self.plain, hop), (*self.entries, {"jws": jws}), (*self.keys, key))
 
-    def token(self) -> str:
-        """A token for the last agent."""
+    def token(self, key: Key = SERVICE) -> str:
+        """A token for the last agent, signed with `key`."""
         leaf = self.plain[-1]
         act: Members = {}
         for hop in self.plain[1:]:
@@ -203,9 +208,9 @@ class Chain:
             "client_id": leaf["actor"],
             "scope": leaf["scope"],
         }
-        claims |= {"iat": NOW, "exp": NOW + LIFETIME_S, "jti": jti(), "act": act, "grant_profile": 1}
+        claims |= {"iat": leaf["iat"], "exp": leaf["exp"], "jti": jti(), "act": act, "grant_profile": 1}
         claims |= {"grant_chain": list(self.entries)} | ({"cnf": leaf["cnf"]} if "cnf" in leaf else {})
-        return SERVICE.seal({"typ": "at+jwt", "alg": "ES256", "kid": SERVICE.thumbprint}, claims)
+        return key.seal({"typ": "at+jwt", "alg": "ES256", "kid": key.thumbprint}, claims)
 
     def _hop(self, key: Key | None) -> Members:
         above = self.plain[-1]
@@ -215,13 +220,13 @@ class Chain:
             "scope": above["scope"].rpartition(" ")[0],
             "resources": [RESOURCE],
         }
-        hop |= {"max_depth": MAX_DEPTH, "iat": NOW, "exp": NOW + LIFETIME_S, "jti": jti(), "parent": above["jti"]}
+        hop |= {"max_depth": MAX_DEPTH, "iat": above["iat"], "exp": above["exp"], "jti": jti(), "parent": above["jti"]}
         return hop if key is None else hop | {"cnf": {"jkt": key.thumbprint}}
 
 
-def issued(depth: int, root_scopes: int, keys: Sequence[Key] = ()) -> Chain:
+def issued(depth: int, root_scopes: int, keys: Sequence[Key] = (), now: int = NOW) -> Chain:
     """A chain of `depth` hops on the token service's word, bound to `keys` when there are any."""
-    chain = Chain.start(root_scopes)
+    chain = Chain.start(root_scopes, now)
     for index in range(depth):
         chain = chain.issue(keys[index] if keys else None)
     return chain
@@ -250,16 +255,17 @@ def least_scopes(depth: int) -> int:
 
 def own_signature(token: str) -> RawSignature:
     """The token service's signature of `token`, ready for the yardstick."""
-    return _raw(token, SERVICE.public)
+    return raw_signature(token, SERVICE.public)
 
 
 def signatures(chain: Chain, token: str) -> list[RawSignature]:
     """All signatures of a token of `chain`: its own and those of its delegators, each over its own bytes."""
     signed = [(entry["jws"], key) for entry, key in zip(chain.entries[2:], chain.keys, strict=False) if "jws" in entry]
-    return [own_signature(token), *(_raw(jws, key.public) for jws, key in signed if key is not None)]
+    return [own_signature(token), *(raw_signature(jws, key.public) for jws, key in signed if key is not None)]
 
 
-def _raw(jws: str, key: EllipticCurvePublicKey) -> RawSignature:
+def raw_signature(jws: str, key: EllipticCurvePublicKey) -> RawSignature:
+    """The signature of a compact JWS that is signed with `key`, ready for the yardstick."""
     signing_input, _, signature = jws.rpartition(".")
     data = base64.urlsafe_b64decode(signature + "==")
     r, s = int.from_bytes(data[:_COORDINATE_BYTES]), int.from_bytes(data[_COORDINATE_BYTES:])

@@ -12,6 +12,8 @@ import argparse
 import json
 import os
 import platform
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,14 +28,41 @@ from cryptography.hazmat.backends.openssl import backend
 
 from bench._measure import INTERRUPTED, progress, table
 
-SCRIPTS: Final = ("verify", "verify_delegator", "verify_again", "sizes", "peers")
+SCRIPTS: Final = (
+    "verify",
+    "verify_delegator",
+    "verify_again",
+    "sizes",
+    "peers",
+    "exchange",
+    "exchange_peers",
+    "exchange_workers",
+    "exchange_steps",
+)
+APART: Final = ("exchange_memory",)
+"""What takes too long to stand among them: `make bench-memory`."""
 RESULTS: Final = Path(__file__).with_name("results.json")
 _ROOT: Final = Path(__file__).parents[1]
-_LIBRARIES: Final = ("tokensvc", "cryptography", "joserfc", "pyjwt", "tenuo", "biscuit-python")
+_LIBRARIES: Final = (
+    "tokensvc",
+    "cryptography",
+    "joserfc",
+    "pyjwt",
+    "tenuo",
+    "biscuit-python",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "redis",
+)
+_PROGRAMS: Final = ("redis-server", "node")
 # Odd, so that there is a median.
 PASSES: Final = 3
-# All of them together take about a minute a pass; one that hangs must not hang the rest.
-_SCRIPT_TIMEOUT_S: Final = 300
+# All of them together take about two minutes a pass; one that hangs must not hang the rest.
+_SCRIPT_TIMEOUT_S: Final = 600
+# What a script is given to stop the servers that it started.
+_STOP_S: Final = 40
 
 
 def machine() -> dict[str, Any]:
@@ -46,6 +75,7 @@ def machine() -> dict[str, Any]:
         "load": os.getloadavg()[0],
         "openssl": backend.openssl_version_text(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
+        "programs": {name: _says(name) for name in _PROGRAMS},
     }
 
 
@@ -56,24 +86,42 @@ def _version(name: str) -> str | None:
         return None
 
 
+def _says(program: str) -> str | None:
+    """What a program says when it is asked for its version, or None where it is not there."""
+    path = shutil.which(program)
+    if path is None:
+        return None
+    done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_STOP_S, check=False)  # noqa: S603 - a program of the system
+    return done.stdout.strip()
+
+
 def run_one(script: str, *, is_quick: bool) -> list[dict[str, Any]] | None:
     """The rows of one script, or None when it failed; what went wrong stands on standard error by then."""
     command = [sys.executable, "-m", f"bench.{script}", "--json", *(["--quick"] if is_quick else [])]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own scripts
-            command,
-            cwd=_ROOT,
-            stdout=subprocess.PIPE,
-            timeout=_SCRIPT_TIMEOUT_S,
-            check=True,
-            # Ctrl-C comes to us alone, and we end the script: it may not be ready to be interrupted.
-            process_group=0,
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as exc:
-        progress(f"bench.{script} failed: {type(exc).__name__}")
+    # Ctrl-C comes to us alone, and we end the script: it may not be ready to be interrupted.
+    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, process_group=0) as process:  # noqa: S603 - our own scripts
+        try:
+            out, _ = process.communicate(timeout=_SCRIPT_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            progress(f"bench.{script} takes too long")
+        finally:
+            _stop(process)
+    if process.returncode != 0:
+        progress(f"bench.{script} failed: {process.returncode}")
         return None
-    rows: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
+    rows: list[dict[str, Any]] = json.loads(out)["rows"]
     return rows
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a script that still runs, and its servers: it stops them itself, or all of the group are killed."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(timeout=_STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def write_results(results: dict[str, Any], path: Path) -> None:
@@ -136,6 +184,8 @@ def main() -> None:
     # Neither a try nor a part may stand where the figures of a whole run are expected.
     is_whole = not arguments.quick and not arguments.scripts
     output = arguments.output or (RESULTS if is_whole else None)
+    # To be told to end is as Ctrl-C: the script that runs is ended, and its servers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = run(arguments.scripts or SCRIPTS, output, is_quick=arguments.quick)
     except KeyboardInterrupt:

@@ -448,6 +448,12 @@ REQUIREMENTS: Final = (
         ),
     ),
     Requirement(
+        id="TE-ANY-CLIENT",
+        section="RFC 8693 s2.1, s2.2",
+        text="Requests and answers are those that token exchange clients send and take.",
+        tests=("tests/interop/test_delegation.py::test_a_delegation_is_started_handed_on_and_picked_up",),
+    ),
+    Requirement(
         id="OAUTH-POST",
         section="RFC 6749 s3.2",
         text="The token endpoint is used with POST.",
@@ -521,13 +527,19 @@ REQUIREMENTS: Final = (
         id="OAUTH-INVALID-CLIENT",
         section="RFC 6749 s5.2",
         text="A failed Authorization header is answered 401 with WWW-Authenticate.",
-        tests=("tests/server/test_client_auth.py::test_every_failed_authentication_gets_the_same_answer",),
+        tests=(
+            "tests/server/test_client_auth.py::test_every_failed_authentication_gets_the_same_answer",
+            "tests/interop/test_delegation.py::test_a_wrong_secret_is_the_error_that_the_library_has_for_it",
+        ),
     ),
     Requirement(
         id="OAUTH-ERROR",
         section="RFC 6749 s5.2",
         text="Errors are 400 and JSON with error.",
-        tests=("tests/server/test_token.py::test_a_refusal_is_a_400_that_names_its_reason_and_its_record",),
+        tests=(
+            "tests/server/test_token.py::test_a_refusal_is_a_400_that_names_its_reason_and_its_record",
+            "tests/interop/test_delegation.py::test_a_refusal_is_the_error_that_the_library_has_for_it",
+        ),
     ),
     Requirement(
         id="OAUTH-NO-STORE",
@@ -609,6 +621,7 @@ REQUIREMENTS: Final = (
             "tests/server/test_introspect.py::test_an_expired_token_is_inactive",
             "tests/server/test_introspect.py::test_everybody_else_and_every_other_token_gets_exactly_inactive",
             "tests/server/test_journey.py::test_a_delegation_is_started_handed_on_picked_up_narrowed_looked_at_and_revoked",
+            "tests/interop/test_delegation.py::test_its_agents_look_at_a_token_and_revoke_it",
         ),
     ),
     Requirement(
@@ -633,7 +646,10 @@ REQUIREMENTS: Final = (
         id="REVOKE-DONE",
         section="RFC 7009 s2.1",
         text="The token is invalidated at once and cannot be used again after the revocation.",
-        tests=("tests/server/test_revoke.py::test_the_delegator_revokes_what_it_handed_on",),
+        tests=(
+            "tests/server/test_revoke.py::test_the_delegator_revokes_what_it_handed_on",
+            "tests/interop/test_delegation.py::test_its_agents_look_at_a_token_and_revoke_it",
+        ),
     ),
     Requirement(
         id="REVOKE-503",

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +16,12 @@ import pytest
 
 from bench import _tokens as tokens
 from bench import verify_again
+from bench._load import Round, drive, form_post
 from bench._measure import FULL, INTERRUPTED, QUICK, Goal, Plan, Row, Side, interleave, ratio, table
-from bench.run import SCRIPTS, middle, write_results
+from bench._processes import Server, running
+from bench._processes import python as python_command
+from bench._service import LISTENING, running_service
+from bench.run import APART, SCRIPTS, middle, write_results
 from tokensvc.errors import Reason, TokenRefused
 
 ROOT: Final = Path(__file__).parents[1]
@@ -47,16 +53,85 @@ def require_well_formed(rows: list[dict[str, Any]]) -> None:
 def test_every_script_is_run() -> None:
     scripts = {path.stem for path in (ROOT / "bench").glob("*.py")}
 
-    assert {name for name in scripts if not name.startswith("_")} - {"run"} == set(SCRIPTS)
+    assert {name for name in scripts if not name.startswith("_")} - {"run"} == {*SCRIPTS, *APART}
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", [*SCRIPTS, *APART])
 def test_a_script_gives_rows_as_json(script: str) -> None:
     answer = json.loads(python(f"bench.{script}", "--quick", "--json").stdout)
 
     assert answer["quick"] is True
     require_well_formed(answer["rows"])
     assert len({row["row"] for row in answer["rows"]}) == len(answer["rows"])
+
+
+@contextmanager
+def echo(folder: Path) -> Iterator[Server]:
+    with running(python_command("bench._echo"), folder / "log", ready=LISTENING) as server:
+        yield server
+
+
+def test_load_is_every_request_once_over_connections_that_stay(tmp_path: Path) -> None:
+    with echo(tmp_path) as server:
+        before = server.cpu_us()
+        done = drive(server.port, [form_post("/token", f"n={number}") for number in range(100)])
+        spent = server.cpu_us() - before
+
+    assert len(done.latencies) == 100
+    assert 0 < done.p50 <= done.p99 <= done.latencies[-1] <= done.seconds
+    assert spent > 0
+    assert not Path(f"/proc/{server.pid}").exists()
+
+
+def test_an_answer_that_is_not_wanted_ends_the_measurement(tmp_path: Path) -> None:
+    with echo(tmp_path) as server:
+        drive(server.port, [form_post("/token", "n=1")])
+        with pytest.raises(RuntimeError, match="404"):
+            drive(server.port, [form_post("/elsewhere", "n=1")])
+
+
+def test_the_slowest_of_a_hundred_is_not_among_99_percent() -> None:
+    assert Round(1, [float(number) for number in range(1, 101)]).p99 == 99
+    assert Round(2, [1.0, 2.0, 3.0]).p99 == 3
+    assert Round(2, [1.0, 2.0, 3.0]).per_s == 1.5
+
+
+def test_a_server_that_does_not_start_is_told_with_its_reason(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('out of order')"]
+
+    with pytest.raises(RuntimeError, match="out of order"), running(command, tmp_path / "log", ready="(never)"):
+        pass
+
+
+def test_the_service_issues_what_the_measurements_ask_for(tmp_path: Path) -> None:
+    with running_service(tmp_path / "service", "sqlite:///tokens.db") as (server, exchanges):
+        cold, warm = exchanges.cold(20), exchanges.warm(20)
+        for requests in (cold, warm):
+            assert len(drive(server.port, requests).latencies) == 20
+        # What was asked once is not answered again: each assertion was claimed.
+        with pytest.raises(RuntimeError, match="401"):
+            drive(server.port, cold[:1])
+
+
+def test_a_script_that_is_ended_ends_its_servers(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.exchange_memory", "--quick"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as process:
+        assert process.stderr is not None
+        assert "exchanges" in process.stderr.readline()
+        process.terminate()
+        process.communicate(timeout=60)
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
 
 
 def test_a_script_prints_a_table() -> None:

@@ -10,9 +10,10 @@ import pytest
 from tests.vectors.make import FILES, FOLDER, make
 from tokensvc.core.authority import Attenuation, Order
 from tokensvc.core.details import render_details
+from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.core.scope import ScopeGrammar
-from tokensvc.errors import AccessDenied, KeyRefused, Reason, TokenRefused
+from tokensvc.errors import AccessDenied, KeyRefused, Malformed, Reason, TokenRefused
 from tokensvc.verify import (
     Evidence,
     Expectation,
@@ -183,9 +184,11 @@ def test_every_reason_of_verification_and_of_calls_is_met() -> None:
 
 @pytest.mark.parametrize("case", KEY_SETS, ids=[case["id"] for case in KEY_SETS])
 def test_key_sets_are_read_and_refused_as_stated(case: Members) -> None:
+    text = case["jwks_text"] if "jwks_text" in case else json.dumps(case["jwks"])
     if case["result"] == "refused":
-        with pytest.raises(KeyRefused):
-            parse_jwks(case["jwks"])
+        with pytest.raises((KeyRefused, Malformed)):
+            parse_jwks(parse_json_object(text.encode("ascii")))
     else:
-        found = [{"kid": key.kid, "alg": key.alg, "thumbprint": key.thumbprint} for key in parse_jwks(case["jwks"])]
+        keys = parse_jwks(parse_json_object(text.encode("ascii")))
+        found = [{"kid": key.kid, "alg": key.alg, "thumbprint": key.thumbprint} for key in keys]
         assert found == case["result"]["ok"]

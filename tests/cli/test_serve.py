@@ -104,6 +104,15 @@ def test_it_says_where_it_listens_and_a_signal_ends_it_with_exit_code_0(
     assert (tmp_path / "tokens.db").exists()
 
 
+def test_a_signal_right_after_the_announcement_ends_it(tmp_path: Path) -> None:
+    config = configured(tmp_path, store={"url": "sqlite:///tokens.db"})
+    with serving(COMMAND, "serve", "--config", config, cwd=tmp_path) as process:
+        read_announcement(process)
+        process.terminate()
+        process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+
+
 def test_the_first_run_ends_with_a_service_that_answers(tmp_path: Path) -> None:
     subprocess.run([COMMAND, "init"], cwd=tmp_path, capture_output=True, timeout=TIMEOUT_S, check=True)
     with serving(sys.executable, "-m", "tokensvc", "serve", cwd=tmp_path) as process:

@@ -160,3 +160,42 @@ def test_a_budget_counts_down_to_its_end() -> None:
     with pytest.raises(Malformed):
         budget.spend()
     assert MAX_STEPS == 50_000
+
+
+def as_json(value: object) -> FrozenJson:
+    return freeze_json(value)
+
+
+class TestLargeValues:
+    """A list or object costs its size, each time that it is hashed and each time that it is compared."""
+
+    LARGE = as_json([[n] for n in range(1_000)])
+
+    def test_one_that_many_clauses_look_up_is_cut_off(self) -> None:
+        clauses = constraint(any_of(*(one_of([n], [n, n]) for n in range(100))))
+        with pytest.raises(Malformed) as refused:
+            admits(clauses, self.LARGE, Budget())
+
+        assert refused.value.reason is Reason.TOO_LARGE
+        assert not admits(clauses, as_json([[n] for n in range(100)]), Budget())
+
+    def test_finding_one_counts_all_that_is_in_it(self) -> None:
+        budget, small = Budget(), Budget()
+        admits(constraint(one_of([1], [2])), self.LARGE, budget)
+        admits(constraint(one_of([1], [2])), as_json([3]), small)
+
+        assert MAX_STEPS - budget.left >= 2_000
+        assert MAX_STEPS - small.left <= 5
+
+    def test_values_that_share_a_hash_count_each(self) -> None:
+        # hash(-1) is hash(-2) in Python, and so for the lists of them.
+        alike = [[-1 - (n >> bit & 1) for bit in range(8)] for n in range(128)]
+        apart = [[n, *range(7)] for n in range(128)]
+        item = as_json([-1] * 7 + [5])
+
+        def cost(listed: list[list[int]]) -> int:
+            budget = Budget()
+            admits(constraint(one_of(*listed)), item, budget)
+            return MAX_STEPS - budget.left
+
+        assert cost(alike) >= 100 * cost(apart)

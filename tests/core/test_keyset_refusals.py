@@ -171,6 +171,12 @@ def test_a_small_or_even_rsa_exponent_is_refused(exponent: int) -> None:
     parse(rsa_jwk(e=number(65537)))
 
 
+@pytest.mark.parametrize("exponent", [2**64 + 1, 2**65 - 1, 2**256 + 1, 2**2000 + 1, 2**4000 + 1])
+def test_an_overlong_rsa_exponent_is_refused(exponent: int) -> None:
+    require_refused(rsa_jwk(e=number(exponent)))
+    parse(rsa_jwk(e=number(2**64 - 1)))
+
+
 @pytest.mark.parametrize("change", [{"n": ""}, {"n": 1}, {"n": None}, {"e": []}, {"e": "A"}, {"n": "+/+/"}])
 def test_an_rsa_key_that_does_not_parse_is_refused(change: Members) -> None:
     require_refused(rsa_jwk(**change))

@@ -245,7 +245,9 @@ def test_the_time_of_the_next_head_starts_with_its_first_byte() -> None:
 @pytest.mark.parametrize("body", [b"Content-Length: 5\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"])
 def test_a_body_must_come_in_time(body: bytes) -> None:
     with serve(replace(LIMITS, body_s=SHORT_S)) as served:
-        assert served.ask(ECHO + body).startswith(b"HTTP/1.1 408 ")
+        answer = served.ask(ECHO + body)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "invalid_request"
         assert served.kinds() == ["body_time"]
         whole = ECHO + b"Connection: close\r\nContent-Length: 4\r\n\r\nab"
         assert served.ask(whole, b"cd", pause_s=SHORT_S / 4).endswith(b"got 4, 3 fields")
@@ -308,6 +310,26 @@ def test_what_follows_an_upgrade_is_not_taken_for_a_request(served: Served, apar
     assert answers.count(b"HTTP/1.1 ") == 1
 
 
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "error"),
+    [
+        (b"not http\r\n\r\n", b"400", "invalid_request"),
+        (b"GET /hello?" + b"x" * 1000 + b" HTTP/1.1\r\n\r\n", b"431", "invalid_request"),
+        (ECHO + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 6000, b"413", "invalid_request"),
+    ],
+)
+def test_what_ends_a_connection_is_said_in_json(
+    served: Served, request_bytes: bytes, status: bytes, error: str
+) -> None:
+    head, _, body = served.ask(request_bytes).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 " + status)
+    assert b"content-type: application/json" in head.lower()
+    assert b"cache-control: no-store" in head.lower()
+    said = json.loads(body)
+    assert (said.keys(), said["error"]) == ({"error", "error_description"}, error)
+
+
 def test_what_is_not_http_gets_400(served: Served) -> None:
     assert served.ask(b"not http\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     assert served.ask(ECHO + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n").startswith(b"HTTP/1.1 400 ")
@@ -338,6 +360,8 @@ def test_beyond_the_number_of_connections_503_says_when_to_come_again() -> None:
         answers = [served.ask(HELLO) for _ in range(40)]
         assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in answers)
         assert all(b"retry-after: 5\r\n" in answer and b"connection: close\r\n" in answer for answer in answers)
+        bodies = [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in answers]
+        assert {(body["error"], body["reason"]) for body in bodies} == {("temporarily_unavailable",) * 2}
         first.sendall(LAST_HELLO)
         assert rest(first).endswith(b"hello")
         # Its place is free again.

@@ -1,6 +1,7 @@
 """Steps 9 to 11, 13 and 14 on plain chains: shapes, alignment, the root, the last hop, revocation."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from tests.vectors.case import Cases, rows
@@ -95,6 +96,14 @@ def shapes() -> Cases:
     cases.accept("chain-10-hops", "Ten hops, where the verifier allows ten", ten, expect={"max_depth": 10})
     eleven = Draft(actors=tuple(f"a{number}" for number in range(11)), entries={0: {"scope": ABC, "max_depth": 11}})
     cases.refuse("chain-11-hops", "Eleven", eleven, "malformed", expect={"max_depth": 10})
+    shorter = {"act": act(*[f"a{number}" for number in range(10, 0, -1)])}
+    cases.refuse(
+        "chain-11-hops-act-10",
+        "Eleven, and an act of ten",
+        replace(eleven, claims=shorter),
+        "malformed",
+        expect={"max_depth": 10},
+    )
     _members(cases)
     thumb = holder("mailer").thumbprint
     cases.accept("hop-bound", "Every hop bound", BOUND)
@@ -114,6 +123,7 @@ def shapes() -> Cases:
             "malformed",
         )
     _resources(cases)
+    _ipv6_hosts(cases)
     _signed_shapes(cases)
     return cases
 
@@ -216,6 +226,31 @@ def _resources(cases: Cases) -> None:
             f"resources-{name}",
             "resources is an array of strings, not empty, none twice",
             Draft(spoil={1: {"resources": value}}),
+            "malformed",
+        )
+
+
+def _ipv6_hosts(cases: Cases) -> None:
+    good = [
+        "1:2:3:4:5:6:7:8", "ABCD:ef01:0000:0:00:000:a:1", "1:2:3:4:5:6:192.0.2.1", "::", "::8", "1::", "1::8",
+        "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1:2:3::5:6:7:8", "1:2:3:4:5:6::8", "::192.0.2.1", "1::0.0.0.0",
+        "1:2:3:4:5::255.255.255.255", "::2:3:4:5:6:192.0.2.1",
+    ]  # fmt: skip
+    resources = [API, FILES, *(f"https://[{host}]/" for host in good)]
+    cases.accept("resources-ipv6", "IPv6 addresses of every form", Draft(entries={0: {"resources": resources}}))
+    bad = [
+        "", ":", ":::", "1", "192.0.2.1", "1::2::3", "1:2:3::4:5::6:7:8", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:",
+        ":2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7::8", "1:2:3:4:5:6:7:8::", "::1:2:3:4:5:6:7:8",
+        "1:::8", "::00001", "::g",
+        "1:2:3:4:5:6:7:192.0.2.1", "1:2:3:4:5:192.0.2.1", "1:2:3:4:5:6::192.0.2.1", "192.0.2.1::", "::192.0.2.1:8",
+        "192.0.2.1:2:3:4:5:6:7", "::192.0.2", "::192.0.2.1.1", "::192.0.2.256", "::192.0.2.01", "::192.0.2.", "::1%1",
+        "::%31", "::-1", "::+1", ":: ", "0x1::",
+    ]  # fmt: skip
+    for number, host in enumerate(bad, start=1):
+        cases.refuse(
+            f"resource-ipv6-{number}",
+            f"No IPv6 address: {host!r}",
+            Draft(spoil={0: {"resources": [API, FILES, f"https://[{host}]/"]}}),
             "malformed",
         )
 
@@ -568,6 +603,8 @@ def revocation() -> Cases:
         hit("key", holder("thief").thumbprint),
         hit("key", jti("hop 1")),
         hit("entry", USER),
+        hit("subject_token", jti("root")),
+        hit("subject_token", USER),
     ]
     cases.accept(
         "others-revoked", "What the token does not depend on; its own jti is no kind", late, revocations=view(*others)

@@ -168,11 +168,13 @@ def details_text() -> Cases:
             ("locations-empty", [{**_detail({"t": {}}), "locations": []}]),
             ("locations-string", [{**_detail({"t": {}}), "locations": API}]),
             ("locations-twice", [_detail({"t": {}}, API, API)]), ("locations-blank", [_detail({"t": {}}, "")]),
+            ("locations-one-blank", [_detail({"t": {}}, API, "")]),
             ("locations-number", [{**_detail({"t": {}}), "locations": [1]}]),
             ("locations-null", [{**_detail({"t": {}}), "locations": None}]),
             ("locations-257", [_detail({"t": {}}, *[f"u{n}" for n in range(257)])]),
             ("tool-null", [_detail({"t": None})]), ("tool-list", [_detail({"t": []})]),
             ("tool-true", [_detail({"t": True})])]),
+        ("locations", "256 locations, any strings", [_detail({"t": {}}, *[f"u{n}" for n in range(256)])], []),
         ("names", "Any names of tools and arguments, the empty one among them",
         [_detail({"": {"": WILD}, "*": {"*": WILD}})], [("argument-null", [_detail({"t": {"a": None}})]),
         ("argument-value", [_detail({"t": {"a": 1}})])]),
@@ -467,7 +469,14 @@ def calls() -> Cases:
         [_detail({"t": {}})],
         [
             {"tool": "t", "arguments_text": text, "admitted": True}
-            for text in ('{"a":9007199254740991}', '{"a":0.1}', '{"a":-0}', '{"a":123456789.012345}')
+            for text in (
+                '{"a":9007199254740991}',
+                '{"a":0.1}',
+                '{"a":-0}',
+                '{"a":123456789.012345}',
+                '{"a":"\\ud83d\\ude00"}',
+                '{"a":"\U0001f600"}',
+            )
         ]
         + [
             {"tool": "t", "arguments_text": text, "admitted": False, "reason": "argument_denied"}
@@ -479,6 +488,11 @@ def calls() -> Cases:
                 '{"a":1e999}',
                 '{"a":"\\ud800"}',
                 '{"\\udfff":1}',
+                '{"a":"\ud83d"}',
+                '{"\ude00":1}',
+                '{"a":"\ud83d\\ude00"}',
+                '{"a":"\\ud83d\ude00"}',
+                '{"a":"\\ude00\\ud83d"}',
                 "[]",
                 '"a"',
                 "1",

@@ -26,7 +26,9 @@ from tests.vectors.parties import (
     ed_key,
     holder,
     jti,
+    mixed_order_key,
     rsa_key,
+    secp256k1_key,
 )
 
 __all__ = ["floors", "grants", "roots"]
@@ -317,15 +319,7 @@ def grants() -> Cases:
         cases.refuse(
             f"grant-2-key-{name}", f"{comment}; root and hop 1 name its thumbprint", draft, "grant_invalid", hop=2
         )
-    small = _small_order()
-    pinned = {"cnf": {"jkt": small.thumbprint}}
-    cases.refuse(
-        "grant-2-key-small-order",
-        "An Ed25519 key of small order, under which zeros are a signature of everything",
-        replace(SIGNED, spoil={0: pinned, 1: pinned}, signers={2: small}),
-        "grant_invalid",
-        hop=2,
-    )
+    _holder_keys(cases)
     head, body, sign = _jws_of(SIGNED, 2).split(".")
     wider = _jws_of(replace(SIGNED, spoil={2: {"scope": "crm.read crm.write files.read"}}), 2).split(".")[1]
     cases.refuse(
@@ -418,6 +412,52 @@ def grants() -> Cases:
         Draft(actors=("planner", "planner", "mailer"), bound=True, signed=(0, 2, 3)),
     )
     return cases
+
+
+def _signed_by(key: Key) -> Draft:
+    """Hop 2 signed with `key`, whose thumbprint root and hop 1 name."""
+    pinned = {"cnf": {"jkt": key.thumbprint}}
+    return replace(SIGNED, spoil={0: pinned, 1: pinned}, signers={2: key})
+
+
+def _holder_keys(cases: Cases) -> None:
+    """Keys whose thumbprint the root and hop 1 name, and whose signature is true."""
+    planner, mailer = holder("planner"), holder("mailer")
+    cases.accept("grant-key", "A sound key", _signed_by(mailer))
+    spoilt: list[tuple[str, str, Key]] = [
+        ("small-order", "An Ed25519 key of small order, under which zeros are a signature of everything",
+         _small_order()),
+        ("secp256k1", "A key on another curve of 256 bits", secp256k1_key("planner")),
+        ("named-secp256k1", "A P-256 key under the name of another curve", _named(planner, "secp256k1")),
+        ("named-p-384", "A P-256 key under the name of another curve", _named(planner, "P-384")),
+        ("named-p-256-small", "A P-256 key under its name in small letters", _named(planner, "p-256")),
+        ("named-ed25519", "A P-256 key under the name of the other kind's curve", _named(planner, "Ed25519")),
+        ("named-x25519", "An Ed25519 key under the name of another curve", _named(mailer, "X25519")),
+        ("named-ed448", "An Ed25519 key under the name of another curve", _named(mailer, "Ed448")),
+        ("x-number", "A coordinate that is no string", _with_member(planner, "x", 1)),
+        ("y-null", "A coordinate that is no string", _with_member(planner, "y", None)),
+        ("crv-null", "A curve that is no string", _with_member(mailer, "crv", None)),
+        ("crv-list", "A curve that is no string", _with_member(mailer, "crv", ["Ed25519"])),
+    ]  # fmt: skip
+    for name, comment, key in spoilt:
+        cases.refuse(f"grant-key-{name}", comment, _signed_by(key), "grant_invalid", hop=2)
+    for name, vanishes in (("whole", True), ("cofactor", False)):
+        comment = "An Ed25519 key of mixed order: [S]B = R + [k]A, k modulo the order of the group, "
+        cases.judge(
+            f"grant-key-mixed-order-{name}",
+            comment + ("holds" if vanishes else "holds only when multiplied by 8"),
+            _signed_by(mixed_order_key("mixed", vanishes=vanishes)),
+            None if vanishes else "grant_invalid",
+            hop=2,
+        )
+
+
+def _named(key: Key, curve: str) -> Key:
+    return _with_member(key, "crv", curve)
+
+
+def _with_member(key: Key, name: str, value: Any) -> Key:  # noqa: ANN401 - JSON of any type
+    return replace(key, jwk={**key.jwk, name: value})
 
 
 def _zero_padded(key: Key) -> Key:

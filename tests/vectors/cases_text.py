@@ -127,6 +127,16 @@ def jws() -> Cases:
         step=1,
         expect={"max_token_bytes": len(token) - 1},
     )
+    for number, reason in ((60, "malformed"), (61, "too_large")):
+        cases.refuse(
+            f"size-in-code-points-{number}",
+            f"{number} code points, {2 * number} of UTF-16, {4 * number} bytes of UTF-8, where 60 are allowed",
+            BASE,
+            reason,
+            step=1,
+            token="\U0001f600" * number,
+            expect={"max_token_bytes": 60},
+        )
     raw = AS_KEY.sign(f"{head}.{body}".encode())
     high = raw[:32] + (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32)
     cases.accept(

@@ -29,6 +29,7 @@ __all__ = [
     "IDP",
     "IDP_KEY",
     "NOW",
+    "ORDER_8",
     "OTHER_AS",
     "OTHER_AS_KEY",
     "P256_ORDER",
@@ -46,8 +47,10 @@ __all__ = [
     "encode",
     "holder",
     "jti",
+    "mixed_order_key",
     "rsa_key",
     "seal",
+    "secp256k1_key",
 ]
 
 Members = dict[str, Any]
@@ -68,6 +71,12 @@ FILES: Final = "https://files.example"
 SCOPE: Final = "crm.delete crm.read crm.write files.read mail.send"
 AGENTS: Final = ("planner", "mailer", "printer")
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+# edwards25519 (RFC 8032 s5.1), and a point of order 8 (RFC 8032 s5.1.2).
+_ED_P: Final = 2**255 - 19
+_ED_D: Final = -121665 * pow(121666, -1, _ED_P) % _ED_P
+_ED_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+ORDER_8: Final = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
 
 # Two primes of 1024 bits, each so far above a number that follows from a name.
 _PRIME_OFFSETS: Final = {"p": 970, "q": 318}
@@ -121,6 +130,68 @@ def ed_key(name: str) -> Key:
     private = ed25519.Ed25519PrivateKey.from_private_bytes(_seed(name))
     jwk = {"kty": "OKP", "crv": "Ed25519", "x": b64(private.public_key().public_bytes_raw())}
     return Key(kid=name, alg="Ed25519", jwk=jwk, private=private)
+
+
+@cache
+def secp256k1_key(name: str) -> Key:
+    """The key of that name on another curve of the same size."""
+    private = ec.derive_private_key(int.from_bytes(_seed(name)) // 2, ec.SECP256K1())
+    point = private.public_key().public_numbers()
+    jwk = {"kty": "EC", "crv": "secp256k1", "x": b64(point.x.to_bytes(32)), "y": b64(point.y.to_bytes(32))}
+    return Key(kid=name, alg="ES256", jwk=jwk, private=private)
+
+
+def _ed_point(encoded: bytes) -> tuple[int, int]:
+    """RFC 8032 s5.1.3."""
+    y = int.from_bytes(encoded, "little") % 2**255
+    x2 = (y * y - 1) * pow(_ED_D * y * y + 1, -1, _ED_P) % _ED_P
+    x = pow(x2, (_ED_P + 3) // 8, _ED_P)
+    if (x * x - x2) % _ED_P:
+        x = x * pow(2, (_ED_P - 1) // 4, _ED_P) % _ED_P
+    return (x if x % 2 == encoded[-1] >> 7 else _ED_P - x), y
+
+
+def _ed_sum(one: bytes, other: bytes) -> bytes:
+    (x1, y1), (x2, y2) = _ed_point(one), _ed_point(other)
+    product = _ED_D * x1 * x2 * y1 * y2
+    x = (x1 * y2 + x2 * y1) * pow(1 + product, -1, _ED_P) % _ED_P
+    y = (y1 * y2 + x1 * x2) * pow(1 - product, -1, _ED_P) % _ED_P
+    return (y | (x % 2) << 255).to_bytes(32, "little")
+
+
+def _ed_public(seed: bytes) -> bytes:
+    return ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def _ed_scalar(seed: bytes) -> int:
+    return int.from_bytes(hashlib.sha512(seed).digest()[:32], "little") & (2**254 - 8) | 2**254
+
+
+@dataclass(frozen=True, slots=True)
+class _MixedOrder:
+    """An Ed25519 key plus the point of order 8. Where `vanishes`, that point falls out of the equation, else not."""
+
+    seed: bytes
+    public: bytes
+    vanishes: bool
+
+    def sign(self, data: bytes) -> bytes:
+        for attempt in range(1000):
+            nonce = hashlib.sha256(self.seed + attempt.to_bytes(2) + data).digest()
+            commitment = _ed_public(nonce)
+            digest = hashlib.sha512(commitment + self.public + data).digest()
+            challenge = int.from_bytes(digest, "little") % _ED_ORDER
+            if (challenge % 8 == 0) == self.vanishes:
+                response = (_ed_scalar(nonce) + challenge * _ed_scalar(self.seed)) % _ED_ORDER
+                return commitment + response.to_bytes(32, "little")
+        raise ValueError(self.vanishes)
+
+
+def mixed_order_key(name: str, *, vanishes: bool) -> Key:
+    """An Ed25519 key that is no multiple of the base point; its signatures verify without the cofactor or only with."""
+    public = _ed_sum(_ed_public(_seed(name)), ORDER_8)
+    private = _MixedOrder(_seed(name), public, vanishes)
+    return Key(kid=name, alg="Ed25519", jwk={"kty": "OKP", "crv": "Ed25519", "x": b64(public)}, private=private)
 
 
 @cache

@@ -326,3 +326,17 @@ def test_neither_the_token_nor_its_signature_lies_in_the_cache() -> None:
     assert API in kept
     assert PLAIN.rsplit(".", 1)[1] not in kept
     assert PLAIN not in repr(cached)
+
+
+def test_what_is_expected_cannot_be_changed_in_place() -> None:
+    """Or a token would be accepted by terms that are not there any more."""
+    pins = {(ISSUER, "planner"): frozenset({"A" * 43})}
+    expect = replace(SIM.expect(), agent_keys=pins)
+    with pytest.raises(TypeError):
+        expect.agent_keys[ISSUER, "mailer"] = frozenset({"A" * 43})  # type: ignore[index] # that is the point
+    with pytest.raises(TypeError):
+        del expect.authorities[ISSUER, "x"]  # type: ignore[attr-defined] # that is the point
+    pins.clear()
+
+    assert expect.agent_keys == {(ISSUER, "planner"): frozenset({"A" * 43})}
+    assert expect == replace(expect)

@@ -111,7 +111,11 @@ def program() -> str:
 def render_command(*words: str, config: Path) -> str:
     """This command with `words`, to be typed here; with --config where it would not find `config` by itself."""
     found_anyway = config == DEFAULT_CONFIG and "TOKENSVC_CONFIG" not in os.environ
-    return shlex.join([program(), *words, *([] if found_anyway else ["--config", str(config)])])
+    options = [] if found_anyway else ["--config", str(config)]
+    # An id may begin with a dash: after the two of them it is no option.
+    at = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
+    dashes = ["--"] if at < len(words) else []
+    return shlex.join([program(), *words[:at], *options, *dashes, *words[at:]])
 
 
 def say_table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

@@ -3,7 +3,6 @@
 `verify` and `explain` take the same options, so they stand once, in `add_command`.
 """
 
-import errno
 import json
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Protoco
 import typer
 
 from tokensvc.cli.console import JsonOption, fail
+from tokensvc.cli.inputs import read_stdin
 from tokensvc.core.authority import Attenuation
 from tokensvc.core.scope import ScopeGrammar
 from tokensvc.errors import ConfigurationError, KeyRefused, Malformed
@@ -21,11 +21,23 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tokensvc.core.authority import Authority
+    from tokensvc.core.chain import GrantChain
     from tokensvc.core.jsontext import JsonValue
     from tokensvc.verify import Expectation, KeySet, KeySource, Revocations
     from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
-__all__ = ["Answer", "Terms", "add_command", "render_authority", "say_ascii_json", "tree_console"]
+__all__ = [
+    "ANY_WIDTH",
+    "Answer",
+    "Terms",
+    "add_command",
+    "load_keys",
+    "render_authority",
+    "render_chain",
+    "require_piped",
+    "say_ascii_json",
+    "tree_console",
+]
 
 # What a verifier takes at most is 16 KiB: this is enough to see that a text is too large, and no more.
 _MAX_INPUT_BYTES: Final = 65_536
@@ -34,7 +46,7 @@ _MAX_JWKS_BYTES: Final = 1_000_000
 # The longest lifetime that the token service may be configured to give (900 s).
 _DEFAULT_MAX_LIFETIME_S: Final = 900
 # Wider than any line: a token is 16 KiB at most, and an escape six times what it stands for.
-_ANY_WIDTH: Final = 100_000
+ANY_WIDTH: Final = 100_000
 _ORDER: Final = "As the metadata of the token service says"
 _EVIDENCE: Final = "Whose word is enough"
 
@@ -189,9 +201,9 @@ def add_command(app: typer.Typer, name: str, answer: Answer) -> None:
             authorities={} if signed_roots is None else {(issuer, signed_roots.iss): signed_roots.prefix},
             agent_keys=pinned,
         )
-        key_sets = {issuer: _load_keys("--jwks", jwks, as_json=as_json)}
+        key_sets = {issuer: load_keys("--jwks", jwks, as_json=as_json)}
         if signed_roots is not None:
-            key_sets[signed_roots.iss] = _load_keys("--authority-jwks", signed_roots.jwks, as_json=as_json)
+            key_sets[signed_roots.iss] = load_keys("--authority-jwks", signed_roots.jwks, as_json=as_json)
         if context.args:
             raise typer.BadParameter("more than one TOKEN: give one, or none and use standard input")
         text = _read_token(token, command=name)
@@ -244,7 +256,8 @@ def _require_floors_met(root_floor: str, hop_floor: str, *, signed_roots: bool, 
         raise typer.BadParameter("--hop-floor delegator needs --agent-key or --authority: whose is the first key?")
 
 
-def _load_keys(option: str, path: Path, *, as_json: bool) -> "KeySet":
+def load_keys(option: str, path: Path, *, as_json: bool) -> "KeySet":
+    """The JWK Set in the file `path`, which `option` names. Exits where it cannot be used."""
     from tokensvc.smallfile import read_small_file
     from tokensvc.verify import parse_json_object, parse_jwks
 
@@ -272,15 +285,21 @@ def _read_token(argument: str, *, command: str) -> str:
 
 
 def _read_stdin(*, may_be_terminal: bool, command: str) -> str:
-    # Closed, it is None, which the types of `sys` do not say.
-    if cast("TextIO | None", sys.stdin) is None:
-        raise OSError(errno.EBADF, "standard input is closed")
-    stdin = typer.get_binary_stream("stdin")
-    if stdin.isatty() and not may_be_terminal:
-        # Not read from here: a terminal cuts a pasted line at some 4000 characters, and tokens are longer.
-        raise typer.BadParameter(f"no token: give it on standard input, as in: tokensvc {command} ... < token.txt")
+    if not may_be_terminal:
+        require_piped(command)
     # One character for each byte: what is not ASCII is refused as malformed, not repaired.
-    return stdin.read(_MAX_INPUT_BYTES).decode("latin-1")
+    return read_stdin(_MAX_INPUT_BYTES).decode("latin-1")
+
+
+def require_piped(command: str) -> None:
+    """Refuse to wait for a token at a terminal: it cuts a pasted line at some 4000 characters, and tokens are longer.
+
+    Raises: typer.BadParameter.
+    """
+    # Closed, it is None, which the types of `sys` do not say; whoever reads it says so.
+    stdin = cast("TextIO | None", sys.stdin)
+    if stdin is not None and stdin.isatty():
+        raise typer.BadParameter(f"no token: give it on standard input, as in: tokensvc {command} ... < token.txt")
 
 
 def say_ascii_json(value: "JsonValue") -> None:
@@ -292,7 +311,7 @@ def tree_console() -> "Console":
     """The terminal; or a file or a pipe, which gets no colour and has no width at which to break a scope in two."""
     from rich.console import Console
 
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _ANY_WIDTH)
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else ANY_WIDTH)
 
 
 def render_authority(authority: "Authority") -> "dict[str, JsonValue]":
@@ -307,3 +326,34 @@ def render_authority(authority: "Authority") -> "dict[str, JsonValue]":
         "iat": authority.iat,
         "exp": authority.exp,
     }
+
+
+def render_chain(chain: "GrantChain") -> "list[JsonValue]":
+    """The root, then every hop with what it lost against the entry before it."""
+    from tokensvc.demo.chain_view import loss
+    from tokensvc.verify import Evidence
+
+    root = chain.root
+    rendered: list[JsonValue] = [
+        {
+            "iss": root.iss,
+            "sub": root.sub,
+            "jti": root.jti,
+            "evidence": Evidence.ISSUER if root.claim is None else Evidence.AUTHORITY,
+            **render_authority(root.authority),
+        }
+    ]
+    above = root.authority
+    for hop in chain.hops:
+        lost = loss(above, hop.authority)
+        described: dict[str, JsonValue] = {
+            "scope": " ".join(sorted(lost.scope)),
+            "resources": sorted(lost.resources),
+            "lifetime_s": lost.lifetime_s,
+            "depth": lost.depth,
+        }
+        evidence = Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR
+        names: dict[str, JsonValue] = {"actor": hop.actor, "jti": hop.jti, "parent": hop.parent, "evidence": evidence}
+        rendered.append({**names, **render_authority(hop.authority), "lost": described})
+        above = hop.authority
+    return rendered

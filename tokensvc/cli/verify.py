@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tokensvc.cli.console import ExitCode
-from tokensvc.cli.judging import Terms, add_command, render_authority, say_ascii_json, tree_console
+from tokensvc.cli.judging import Terms, add_command, render_chain, say_ascii_json, tree_console
 from tokensvc.errors import TokenRefused
 
 if TYPE_CHECKING:
@@ -79,34 +79,5 @@ def _render_verified(token: "VerifiedToken") -> "dict[str, JsonValue]":
         "jti": token.jti,
         "lineage": token.lineage,
         "not_performed": sorted(token.not_performed),
-        "chain": _render_chain(token),
+        "chain": render_chain(token.chain),
     }
-
-
-def _render_chain(token: "VerifiedToken") -> "list[JsonValue]":
-    """The root, then every hop with what it lost against the entry before it."""
-    from tokensvc.demo.chain_view import loss
-
-    root = token.chain.root
-    chain: list[JsonValue] = [
-        {
-            "iss": root.iss,
-            "sub": root.sub,
-            "jti": root.jti,
-            "evidence": token.root_evidence,
-            **render_authority(root.authority),
-        }
-    ]
-    above = root.authority
-    for hop, evidence in zip(token.chain.hops, token.hop_evidence, strict=True):
-        lost = loss(above, hop.authority)
-        described: dict[str, JsonValue] = {
-            "scope": " ".join(sorted(lost.scope)),
-            "resources": sorted(lost.resources),
-            "lifetime_s": lost.lifetime_s,
-            "depth": lost.depth,
-        }
-        names: dict[str, JsonValue] = {"actor": hop.actor, "jti": hop.jti, "parent": hop.parent, "evidence": evidence}
-        chain.append({**names, **render_authority(hop.authority), "lost": described})
-        above = hop.authority
-    return chain

@@ -5,6 +5,7 @@ transitive. It is sound, not complete: equal authority spelt otherwise may be re
 Values are frozen JSON values, so that look-ups in lists and equality go by JSON type (`core.frozenjson`).
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -35,13 +36,18 @@ MAX_STEPS: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The 1 to 256 values that a constraint lists, no two equal: in their order, and as a set for look-ups."""
+    """The 1 to 256 values that a constraint lists, no two equal: in their order, and as a set for look-ups.
+
+    `alike` is how many share a hash at most, as `[-1]` and `[-2]` do: so many are compared to find one.
+    """
 
     listed: tuple[FrozenJson, ...]
     members: frozenset[FrozenJson] = field(init=False, repr=False, compare=False)
+    alike: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "members", frozenset(self.listed))
+        object.__setattr__(self, "alike", max(Counter(map(hash, self.listed)).values()) if self.listed else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,7 @@ class Budget:
         self._verdicts: dict[tuple[int, int], tuple[Constraint, Constraint, bool]] = {}
 
     def spend(self, steps: int = 1) -> None:
-        """Count `steps`: a pair of nodes or one look-up each. Raises: Malformed (`too_large`) when none are left."""
+        """Count `steps`: a pair of nodes, or one value looked up, each. Raises: Malformed (`too_large`) at the end."""
         self.left -= steps
         if self.left < 0:
             raise Malformed("the authorization details take too long to compare", reason=Reason.TOO_LARGE)
@@ -147,9 +153,9 @@ def admits(constraint: Constraint, value: FrozenJson, budget: Budget) -> bool:
         case Exact():
             return value == constraint.value
         case OneOf():
-            return value in constraint.values.members
+            return _is_among(value, constraint.values, budget)
         case NotOneOf():
-            return value not in constraint.excluded.members
+            return not _is_among(value, constraint.excluded, budget)
         case Range():
             # Booleans are tagged pairs here: a number is a number.
             return isinstance(value, int | float) and _is_within(value, constraint)
@@ -220,7 +226,7 @@ def _admits_list(constraint: Contains | Subset, value: FrozenJson, budget: Budge
         return all(_is_listed(item, constraint.allowed, budget) for item in value[1])
     missing = set(constraint.required.members)
     for item in value[1]:
-        budget.spend()
+        budget.spend(1 + _look_up_cost(item, constraint.required))
         missing.discard(item)
         if not missing:
             return True
@@ -229,7 +235,32 @@ def _admits_list(constraint: Contains | Subset, value: FrozenJson, budget: Budge
 
 def _is_listed(value: FrozenJson, values: Values, budget: Budget) -> bool:
     budget.spend()
+    return _is_among(value, values, budget)
+
+
+def _is_among(value: FrozenJson, values: Values, budget: Budget) -> bool:
+    budget.spend(_look_up_cost(value, values))
     return value in values.members
+
+
+def _look_up_cost(value: FrozenJson, values: Values) -> int:
+    """What finding `value` takes beyond one step: a list or object is hashed, and compared with those alike, whole."""
+    return _size(value) * values.alike if isinstance(value, tuple) else 0
+
+
+def _size(value: FrozenJson) -> int:
+    """How many values stand in a list or object."""
+    size, rest = 0, [value]
+    while rest:
+        found = rest.pop()
+        size += 1
+        if isinstance(found, tuple):
+            match found:
+                case ("array", items):
+                    rest.extend(items)
+                case ("object", members):
+                    rest.extend(member for _name, member in members)
+    return size
 
 
 def _is_within(number: float, bounds: Range) -> bool:

@@ -45,6 +45,7 @@ _SIGNED_HOP: Final = _HOP | {"cnf", "iss", "sub", "aud", "root", "index"}
 _SIGNED: Final = frozenset({"jws"})
 # A signed entry has some 1.2 KB. What an agent may put into a larger one takes up to sixty times its size when parsed.
 _MAX_KNOWN_BYTES: Final = 2048
+_MAX_KNOWN_RESOURCES: Final = 16
 # The token around it is bounded already; this keeps the two bounds from having to know each other.
 _MAX_JWS_BYTES: Final = 16_384
 
@@ -218,9 +219,13 @@ def _open(text: str) -> tuple[Mapping[str, JsonValue], Signed]:
     return parse_json_object(jws.payload), _signed(text=text, jws=jws, header=_parse_header(jws.header))
 
 
+def _parse_header(header: bytes) -> Mapping[str, JsonValue]:
+    return _known_header(header) if len(header) <= _MAX_KNOWN_BYTES else parse_json_object(header)
+
+
 # An agent signs all its grants under one header.
 @lru_cache(maxsize=512)
-def _parse_header(header: bytes) -> Mapping[str, JsonValue]:
+def _known_header(header: bytes) -> Mapping[str, JsonValue]:
     return MappingProxyType(parse_json_object(header))
 
 
@@ -257,11 +262,16 @@ def _parse_resources(value: JsonValue) -> frozenset[str]:
         raise Malformed("resources is an array that is not empty")
     for item in value:
         parse_text(item, "a resource")
-    return _resource_set(tuple(value))
+    is_short = len(value) <= _MAX_KNOWN_RESOURCES and sum(map(len, value)) <= _MAX_KNOWN_BYTES
+    return _known_resource_set(tuple(value)) if is_short else _resource_set(tuple(value))
 
 
-# The same few lists stand in every token of a service; a list is at most a token long and its set immutable.
+# The same few lists stand in every token of a service; their sets are immutable.
 @lru_cache(maxsize=1024)
+def _known_resource_set(resources: tuple[str, ...]) -> frozenset[str]:
+    return _resource_set(resources)
+
+
 def _resource_set(resources: tuple[str, ...]) -> frozenset[str]:
     if not all(map(is_resource, resources)):
         raise Malformed("a resource is not an absolute URI without fragment")

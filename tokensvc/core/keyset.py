@@ -45,6 +45,8 @@ MAX_KID_LENGTH: Final = 256
 
 # FIPS 186-5 A.1.1: 2^16 < e. Small exponents have a long history of padding attacks.
 _MIN_RSA_EXPONENT: Final = 65537
+# What OpenSSL verifies with under a large modulus; others take even less. A longer one only makes verifying slow.
+_MAX_RSA_EXPONENT_BITS: Final = 64
 # ROCA (CVE-2017-15361): the primes of these keys are powers of 65537 modulo each small prime, and so is the modulus.
 # It can be factored from the public key alone. Of other moduli about one in 2^27 looks the same by chance.
 _ROCA_RESIDUES: Final = {
@@ -259,6 +261,8 @@ def _require_strong_rsa(key: RSAPublicKey) -> None:
         raise KeyRefused(f"RS256 needs a modulus of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits")
     if numbers.e < _MIN_RSA_EXPONENT:  # an even one does not parse
         raise KeyRefused("RS256 needs a public exponent of at least 65537")
+    if numbers.e.bit_length() > _MAX_RSA_EXPONENT_BITS:
+        raise KeyRefused(f"RS256 needs a public exponent of at most {_MAX_RSA_EXPONENT_BITS} bits")
     if numbers.n % 2 == 0:
         raise KeyRefused("an even RSA modulus is no product of two large primes")
     if all(numbers.n % prime in residues for prime, residues in _ROCA_RESIDUES.items()):

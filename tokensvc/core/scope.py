@@ -32,6 +32,8 @@ ScopeSet = frozenset[str]
 
 # An agent with more rights than this wants a wider name for them; it also bounds what one comparison can cost.
 MAX_SCOPES: Final = 256
+# Twenty scopes of ordinary names. Longer texts are parsed each time: whoever signs could fill the memory with them.
+_MAX_KNOWN_LENGTH: Final = 512
 _SEGMENTED: Final = re.compile(r"[A-Za-z0-9_-]+(?:(?:\.[A-Za-z0-9_-]+)*(?:\.\*)?|(?::[A-Za-z0-9_-]+)*(?::\*)?)")
 _SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
@@ -61,10 +63,18 @@ def parse_requested_scope(text: str) -> ScopeSet:
     return frozenset(_tokens(text))
 
 
-# The same few scope strings stand in every token; the texts are at most a token long and the results immutable.
-@lru_cache(maxsize=4096)
 def parse_scope(text: str) -> ScopeSet:
     """The set that a token or a setting states, where a repeat is a fault. Raises: Malformed."""
+    return _known_scope(text) if len(text) <= _MAX_KNOWN_LENGTH else _parse_stated(text)
+
+
+# The same few scope strings stand in every token; the results are immutable.
+@lru_cache(maxsize=4096)
+def _known_scope(text: str) -> ScopeSet:
+    return _parse_stated(text)
+
+
+def _parse_stated(text: str) -> ScopeSet:
     tokens = _tokens(text)
     scope = frozenset(tokens)
     if len(scope) != len(tokens):

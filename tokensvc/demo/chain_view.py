@@ -9,11 +9,22 @@ from rich.text import Text
 from rich.tree import Tree
 
 from tokensvc.core.authority import Authority
+from tokensvc.core.chain import GrantChain
 from tokensvc.core.details import render_details
 from tokensvc.core.scope import ScopeSet, render_scope
 from tokensvc.verify import VerifiedToken
 
-__all__ = ["Loss", "add_line", "chain_tree", "entry_label", "loss", "show_time", "visible"]
+__all__ = [
+    "Loss",
+    "add_line",
+    "chain_tree",
+    "entries_tree",
+    "entry_label",
+    "loss",
+    "show_time",
+    "token_label",
+    "visible",
+]
 
 # The last second of the year 9999, beyond which datetime does not go; a claim may.
 _LAST_DATE: Final = 253_402_300_799
@@ -46,15 +57,21 @@ def chain_tree(token: VerifiedToken) -> Tree:
     Names come from the token: what could steer a terminal is escaped, and nothing in them is read as Rich markup.
     Print it on a console without `soft_wrap`: with it, Rich cuts a tree at the width of the console.
     """
-    root = token.chain.root
+    return entries_tree(token.chain, _leaf(token))
+
+
+def entries_tree(chain: GrantChain, leaf: Text | None) -> Tree:
+    """The same of a chain alone, whether or not anything of it was verified, with `leaf` below its last hop."""
+    root = chain.root
     tree = Tree(entry_label(root.sub, f"user, on the word of {visible(root.iss)}", root.authority, None))
     branch, above = tree, root.authority
-    for index, hop in enumerate(token.chain.hops, start=1):
-        role = "current actor" if index == token.depth else "actor"
+    for index, hop in enumerate(chain.hops, start=1):
+        role = "current actor" if hop is chain.leaf else "actor"
         lost = loss(above, hop.authority)
         branch = branch.add(entry_label(hop.actor, f"hop {index}, {role}", hop.authority, lost))
         above = hop.authority
-    branch.add(_leaf(token))
+    if leaf is not None:
+        branch.add(leaf)
     return tree
 
 
@@ -100,10 +117,16 @@ def _describe(lost: Loss) -> list[str]:
 
 
 def _leaf(token: VerifiedToken) -> Text:
-    label = Text.assemble(("token", "bold"), "  (exchange-only)" if token.is_exchange_only else "")
-    add_line(label, "audience", visible(token.audience))
-    add_line(label, "expires", show_time(token.exp))
-    add_line(label, "not checked", " ".join(sorted(token.not_performed)) or "nothing was left out")
+    unchecked = " ".join(sorted(token.not_performed)) or "nothing was left out"
+    return token_label(token.audience, token.exp, is_exchange_only=token.is_exchange_only, unchecked=unchecked)
+
+
+def token_label(audience: str, exp: int, *, is_exchange_only: bool, unchecked: str) -> Text:
+    """The token itself. `exp` in epoch seconds; `unchecked` says in safe text what was not checked."""
+    label = Text.assemble(("token", "bold"), "  (exchange-only)" if is_exchange_only else "")
+    add_line(label, "audience", visible(audience))
+    add_line(label, "expires", show_time(exp))
+    add_line(label, "not checked", unchecked)
     return label
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tokensvc.core.chain import GrantChain
 from tokensvc.core.claims import AccessTokenClaims, render_access_token
 from tokensvc.core.jws import SigningKey, seal_compact
-from tokensvc.core.keyset import KeySet
+from tokensvc.core.keyset import KeySet, PublicKey
 from tokensvc.errors import OAuthError, OAuthRefused, Reason, TokenRefused, Unavailable
 from tokensvc.exchange.parties import Terms
-from tokensvc.verify import StaticKeys, VerifiedToken, verify_token
+from tokensvc.verify import Expectation, StaticKeys, VerifiedToken, verify_token
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
 
 __all__ = ["ACCESS_TOKEN_TYP", "Product", "build_token"]
@@ -69,9 +70,20 @@ def build_token(
 
 
 def _verify_product(token: str, audience: str, *, terms: Terms, key: SigningKey, now: int) -> VerifiedToken:
-    expect = terms.expect(frozenset({audience}))
-    keys = StaticKeys({terms.issuer: KeySet([key.public])})
+    keys, expect = _keys_of(terms.issuer, key.public), _expectation_at(terms, audience)
     try:
         return verify_token(token, keys=keys, expect=expect, now=now, revocations=UnsafeRevocationElsewhere())
     except TokenRefused as exc:
         raise Unavailable(f"the token built does not pass the verifier ({exc.reason})") from exc
+
+
+# The same in every exchange with one key, or for one audience; to make them is a tenth of the verification. Both are
+# values of nothing but their arguments, which stay as they are.
+@lru_cache(maxsize=16)
+def _keys_of(issuer: str, key: PublicKey) -> StaticKeys:
+    return StaticKeys({issuer: KeySet([key])})
+
+
+@lru_cache(maxsize=256)
+def _expectation_at(terms: Terms, audience: str) -> Expectation:
+    return terms.expect(frozenset({audience}))

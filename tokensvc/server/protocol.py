@@ -12,7 +12,7 @@ uvicorn reads heads of any size for any time. Here each connection is bounded be
 
 import asyncio
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -23,6 +23,9 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from tokensvc.core.jsontext import JsonValue
+from tokensvc.errors import OAuthError, Reason
+from tokensvc.server.answer import uncached_json
 from tokensvc.telemetry import Telemetry
 
 __all__ = ["ConnectionLimits", "Cut", "bounded_protocol"]
@@ -38,7 +41,26 @@ _MAX_LINGERING: Final = 32
 # How exactly heads and bodies are counted where one follows another in the same packet.
 _SLICE_BYTES: Final = 4096
 # As in the other answers of 503.
-_RETRY_AFTER: Final = b"retry-after: 5\r\n"
+_RETRY: Final = {"Retry-After": "5"}
+
+
+def _body(error: OAuthError, description: str) -> dict[str, JsonValue]:
+    return {"error": error, "error_description": description}
+
+
+# An OAuth client reads `error` of whatever it gets; a proxy's page instead would look like another server's.
+_BODIES: Final[Mapping[HTTPStatus, Mapping[str, JsonValue]]] = {
+    HTTPStatus.BAD_REQUEST: _body(OAuthError.INVALID_REQUEST, "this is no HTTP/1.1 request"),
+    HTTPStatus.REQUEST_TIMEOUT: _body(OAuthError.INVALID_REQUEST, "the request was not complete in time"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: _body(OAuthError.INVALID_REQUEST, "the body is too large"),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: _body(
+        OAuthError.INVALID_REQUEST, "the request line and header fields are too large"
+    ),
+    HTTPStatus.SERVICE_UNAVAILABLE: {
+        **_body(OAuthError.TEMPORARILY_UNAVAILABLE, "too many connections; try again later"),
+        "reason": Reason.TEMPORARILY_UNAVAILABLE,
+    },
+}
 
 
 class Cut(StrEnum):
@@ -337,10 +359,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self._limits.linger_s, self.transport.abort)
 
     def _render(self, status: HTTPStatus) -> bytes:
-        text = status.phrase.encode()
-        head = [b"HTTP/1.1 %d %s\r\n" % (status, text)]
-        head += [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
-        if status is HTTPStatus.SERVICE_UNAVAILABLE:
-            head.append(_RETRY_AFTER)
-        head.append(b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(text))
-        return b"".join([*head, b"connection: close\r\n\r\n", text])
+        headers = _RETRY if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+        answer = uncached_json({**_BODIES[status]}, status=status, headers=headers)
+        head = [b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode())]
+        head += [b"%s: %s\r\n" % header for header in (*self.server_state.default_headers, *answer.raw_headers)]
+        return b"".join([*head, b"connection: close\r\n\r\n", answer.body])

@@ -52,10 +52,15 @@ class RedisStore:
         timeout_s: float = _TIMEOUT_S,
         capacity: int = _CAPACITY,
         events: StoreEvents | None = None,
+        may_make: bool = True,
     ) -> None:
-        """`prefix` begins every key; `timeout_s` bounds each call to Redis, `capacity` how many steps may wait."""
+        """`prefix` begins every key; `timeout_s` bounds each call to Redis, `capacity` how many steps may wait.
+
+        Without `may_make` a store has to be there already.
+        """
         self._place = str(address)
         self._events = UnreportedEvents() if events is None else events
+        self._may_make = may_make
         self._link = Link(
             address,
             rule,
@@ -77,7 +82,7 @@ class RedisStore:
         if self._is_open:
             return
         try:
-            is_made = await self._link.make()
+            is_made = await self._find_or_make()
         except BaseException as exc:
             await self._link.close()
             if isinstance(exc, (RedisError, OSError)):
@@ -134,6 +139,13 @@ class RedisStore:
         if not self._is_open:
             raise Unavailable("the store is not open")
         return await self._link.ask(step)
+
+    async def _find_or_make(self) -> bool:
+        """True where there was none."""
+        if not self._may_make and not await self._link.exists():
+            remedy = "Correct store.url, or start the service once: tokensvc serve"
+            raise ConfigurationError("this Redis server has no store", file=self._place, key="", remedy=remedy)
+        return await self._link.make()
 
     async def _check_server(self) -> None:
         try:

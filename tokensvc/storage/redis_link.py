@@ -113,6 +113,11 @@ class Link:
         found = await self._call((), may_make=True)
         return found.is_made
 
+    async def exists(self) -> bool:
+        """True where there is a store already. Raises: RedisError, OSError, what `check` raises."""
+        async with asyncio.timeout(self._timeout_s):
+            return await self._exchange(("HGET", self._keys[0], "id")) is not None
+
     async def request(self, *command: str | int | bytes) -> Reply:
         """The reply to one command, for `check`. Raises: RedisError, OSError."""
         return await self._exchange(command)

@@ -53,9 +53,11 @@ class SqliteStore:
         capacity: int = _CAPACITY,
         busy_timeout_s: float = _BUSY_TIMEOUT_S,
         events: StoreEvents | None = None,
+        may_make: bool = True,
     ) -> None:
         """`capacity` calls may wait at a time; `busy_timeout_s` is how long to wait for another process's lock.
 
+        Without `may_make` a database of this version has to be there already.
         `events` is told, on the thread of the store, when a database was made and when one had forgotten.
         """
         self._path = Path(path).absolute()
@@ -63,6 +65,7 @@ class SqliteStore:
         self._events = UnreportedEvents() if events is None else events
         self._capacity = capacity
         self._busy_timeout_s = busy_timeout_s
+        self._may_make = may_make
         self._worker: Worker | None = None
 
     async def open(self) -> None:
@@ -72,7 +75,9 @@ class SqliteStore:
         """
         if self._worker is not None and self._worker.is_accepting:
             return
-        database = Database(self._path, self._rule, self._events, busy_timeout_s=self._busy_timeout_s)
+        database = Database(
+            self._path, self._rule, self._events, busy_timeout_s=self._busy_timeout_s, may_make=self._may_make
+        )
         self._worker = Worker(database, capacity=self._capacity, max_group=_MAX_GROUP)
         await self._worker.start()
 

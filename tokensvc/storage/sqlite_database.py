@@ -66,11 +66,14 @@ _STATE: Final = """SELECT id,
 class Database:
     """The database file and the connection to it, which is made anew after any failure."""
 
-    def __init__(self, path: Path, rule: LossRule, events: StoreEvents, *, busy_timeout_s: float) -> None:
+    def __init__(
+        self, path: Path, rule: LossRule, events: StoreEvents, *, busy_timeout_s: float, may_make: bool = True
+    ) -> None:
         self._path = path
         self._rule = rule
         self._events = events
         self._busy_timeout_s = busy_timeout_s
+        self._may_make = may_make
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._identities: frozenset[str] = frozenset()
@@ -80,7 +83,9 @@ class Database:
     def connect(self) -> None:
         """Create or open the file. Raises: ConfigurationError, Unavailable."""
         try:
-            opened = create_or_open(self._path, self._rule, busy_timeout_s=self._busy_timeout_s)
+            opened = create_or_open(
+                self._path, self._rule, busy_timeout_s=self._busy_timeout_s, may_make=self._may_make
+            )
             self._identities = opened.identities
             self._use(opened.connection)
             if opened.is_new:

@@ -77,16 +77,23 @@ class Opened:
     is_new: bool
 
 
-def create_or_open(path: Path, rule: LossRule, *, busy_timeout_s: float) -> Opened:
+def create_or_open(path: Path, rule: LossRule, *, busy_timeout_s: float, may_make: bool = True) -> Opened:
     """The database at `path`, made (mode 0600) or migrated when that is due. `rule` says with what a new one begins.
+
+    Without `may_make` it has to be there already, and of this version.
 
     Raises: ConfigurationError for a path or file that can never be used, sqlite3.Error and OSError for one that cannot
     be used now.
     """
-    _require_file(path)
+    if may_make:
+        _require_file(path)
+    elif not path.exists():
+        raise _refused(path, "there is none", "Correct store.url, or start the service once: tokensvc serve")
     try:
         connection = _connect(path, busy_timeout_s)
         try:
+            if not may_make:
+                _require_made(connection, path)
             is_new = _migrate(connection, path, rule)
             _use_wal(connection)
             identities = _identities(connection)
@@ -150,6 +157,15 @@ def _schema(connection: sqlite3.Connection) -> tuple[int, int]:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return application, version
+
+
+def _require_made(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse what would have to be filled or migrated first. Raises: ConfigurationError."""
+    application, version = _schema(connection)
+    if (application == _APPLICATION_ID and version < SCHEMA_VERSION) or (application, version) == (0, 0):
+        # A service of an older version that runs now would not understand it any more.
+        problem = "it is empty, or of an older tokensvc"
+        raise _refused(path, problem, "Start the service of this version first: tokensvc serve")
 
 
 def _identities(connection: sqlite3.Connection) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
+from types import MappingProxyType
 from typing import Final
 
 from tokensvc.core.authority import Order
@@ -65,8 +66,8 @@ class Expectation:
         if type(self.order) is not Order:
             raise ValueError("order is an Order")
         # Copies: what was judged here must not change afterwards.
-        object.__setattr__(self, "authorities", dict(self.authorities))
-        object.__setattr__(self, "agent_keys", dict(self.agent_keys))
+        object.__setattr__(self, "authorities", MappingProxyType(dict(self.authorities)))
+        object.__setattr__(self, "agent_keys", MappingProxyType(dict(self.agent_keys)))
         _require_authorities(self.authorities, self.issuers)
         for (issuer, _agent), keys in self.agent_keys.items():
             if issuer not in self.issuers or type(keys) is not frozenset or not keys:

@@ -1,0 +1,42 @@
+"""The code that docs/agents.md gives to developers of agents does what the page says."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tokensvc.core.keyset import KeySet
+from tokensvc.demo.world import open_world
+from tokensvc.verify import Expectation, LifetimeOnly, StaticKeys, verify_token
+from tokensvc.wiring import system_clock
+
+PAGE: Final = (Path(__file__).parents[1] / "docs" / "agents.md").read_text("utf-8")
+
+
+def test_an_agent_starts_delegates_and_the_other_one_picks_up(tmp_path: Path) -> None:
+    found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    with open_world(tmp_path / "demo") as world:
+        names: dict[str, Any] = {
+            "token_endpoint": world.wire.discover().token_endpoint,
+            "user_token": world.subject_token,
+            "api": world.addresses.crm,
+            "planner_secret": world.cast.planner.client_secret,
+            "researcher_secret": world.cast.researcher.client_secret,
+        }
+        exec(found[1], names)  # noqa: S102 - it is our own page
+
+        token = verify_token(
+            names["mine"],
+            keys=StaticKeys({world.addresses.issuer: KeySet(list(world.keys))}),
+            expect=Expectation.issuer_signed(issuers=[world.addresses.issuer], audiences=[world.addresses.crm]),
+            now=system_clock(),
+            revocations=LifetimeOnly(max_s=900),
+        )
+        assert token.actors == ("researcher", "planner")
+        token.require(scope="crm.read crm.comment")
+        with pytest.raises(RuntimeError, match="not_narrower"):
+            names["planner"].delegate(names["token"], to="researcher", scope="crm.delete", resource=world.addresses.crm)
+        for agent in ("planner", "researcher"):
+            names[agent].http.close()

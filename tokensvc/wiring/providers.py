@@ -1,0 +1,81 @@
+"""The keys of the identity providers: in files, or fetched and kept fresh."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Final
+
+from tokensvc.core.keyset import PublicKey
+from tokensvc.exchange.upstream_keys import UpstreamKeys
+from tokensvc.settings import IdentityProvider, Settings, load_agent_keys, load_upstream_keys
+from tokensvc.verify.jwks_http import Door, RefreshedKeys, discover, fetch_from, open_door
+from tokensvc.verify.jwks_refresh import Fetch, seconds_since_boot
+
+__all__ = ["fetched_keys_of", "places_of", "upstream_keys_of"]
+
+# An identity provider that is slow must not hold up its own users for longer than they wait for a page.
+_FETCH_TIMEOUT_S: Final = 5.0
+# Whoever sends unknown key ids can cause so many fetches and no more; a new key is taken up as fast as this.
+_FETCH_COOLDOWN_S: Final = 30.0
+# A key that was withdrawn may go on for so long when the provider says that its answers may be kept for a day.
+_MAX_FRESH_S: Final = 900.0
+# While an identity provider is down, its users may go on for so long.
+_MAX_STALE_S: Final = 3600.0
+
+
+def fetched_keys_of(
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = seconds_since_boot,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> RefreshedKeys | None:
+    """What fetches the keys of the identity providers that are enabled; None where all keys are in files.
+
+    Nothing is fetched before it is entered. Providers that are down keep nobody from starting. `clock` and `sleep` are
+    for tests.
+    """
+    providers = _fetched_providers(settings)
+    if not providers:
+        return None
+    # One for all: to load the certificate authorities takes longer than most requests.
+    door = open_door(timeout_s=_FETCH_TIMEOUT_S)
+    fetches = {provider.iss: _fetch_of(provider, replace(door, reach=provider.reach)) for provider in providers}
+    return RefreshedKeys(
+        fetches,
+        timeout_s=_FETCH_TIMEOUT_S,
+        cooldown_s=_FETCH_COOLDOWN_S,
+        max_fresh_s=_MAX_FRESH_S,
+        max_stale_s=_MAX_STALE_S,
+        clock=clock,
+        sleep=sleep,
+    )
+
+
+def _fetched_providers(settings: Settings) -> list[IdentityProvider]:
+    return [provider for provider in settings.identity_providers if provider.enabled and provider.keys_url]
+
+
+def places_of(settings: Settings) -> list[tuple[object, ...]]:
+    """Whose keys are fetched, and from where."""
+    return [(provider.iss, provider.jwks_url, provider.reach) for provider in _fetched_providers(settings)]
+
+
+def _fetch_of(provider: IdentityProvider, door: Door) -> Fetch:
+    return fetch_from(provider.jwks_url, door) if provider.jwks_url else discover(provider.iss, door)
+
+
+def upstream_keys_of(
+    settings: Settings, *, fetched: RefreshedKeys | None, own: Callable[[], Iterable[PublicKey]]
+) -> UpstreamKeys:
+    """The keys of the identity providers, those in files read now. A key of `own` or of an agent is none of them.
+
+    `fetched` may be older, and go on, while the same providers publish their keys at the same places.
+    Raises: ConfigurationError when a file cannot be read.
+    """
+    return UpstreamKeys(
+        pinned=load_upstream_keys(settings),
+        fetched=fetched,
+        order=[provider.iss for provider in settings.identity_providers],
+        own=own,
+        agents=[key for keys in load_agent_keys(settings).values() for key in keys],
+    )

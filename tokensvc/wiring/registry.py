@@ -1,0 +1,101 @@
+"""Who is registered and on which terms: from the settings, as the use cases know them."""
+
+from tokensvc.core.authority import Order
+from tokensvc.core.keyset import KeySet
+from tokensvc.exchange.parties import Agent, Operator, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.upstream_keys import UpstreamKeys
+from tokensvc.settings import NO_TYP, IdentityProvider, Settings, load_agent_keys
+
+__all__ = ["registry_of", "terms_of"]
+
+
+def terms_of(settings: Settings) -> Terms:
+    """The service's own identifier and limits."""
+    limits = settings.limits
+    return Terms(
+        issuer=settings.issuer,
+        order=Order(grammar=settings.scope_grammar, attenuation=settings.attenuation, proper_from=settings.proper_from),
+        max_depth=limits.depth,
+        token_lifetime_s=limits.token_lifetime_s,
+        root_lifetime_s=limits.root_lifetime_s,
+        leeway_s=limits.leeway_s,
+        max_issued_bytes=limits.token_bytes,
+        configuration=settings.version,
+    )
+
+
+def registry_of(settings: Settings, keys: UpstreamKeys) -> Registry:
+    """Everybody who is registered; an identity provider that is disabled is not.
+
+    Raises: ConfigurationError when the keys of an agent cannot be read.
+    """
+    agent_keys = load_agent_keys(settings)
+    return Registry(
+        agents=[
+            Agent(
+                id=agent.id,
+                auth=agent.auth,
+                secret_sha256=agent.secret_sha256,
+                keys=agent_keys.get(agent.id, KeySet([])),
+                accept_token_endpoint_audience=agent.accept_token_endpoint_audience,
+                max_assertion_lifetime_s=agent.max_assertion_lifetime_s,
+                scopes=agent.scopes,
+                resources=agent.resources,
+                may_delegate_to=agent.may_delegate_to,
+                fronts=agent.fronts,
+                serves=agent.serves,
+                downstream_resources=agent.downstream_resources,
+                default_resource=agent.default_resource,
+                max_lifetime_s=agent.max_lifetime_s,
+                max_depth=agent.max_depth,
+                enabled=agent.enabled,
+                upstream_client_ids=dict(agent.upstream_client_ids),
+            )
+            for agent in settings.agents
+        ],
+        resources=[
+            Resource(
+                id=resource.id,
+                client_id=resource.client_id,
+                names=resource.names,
+                scopes=resource.scopes,
+                auth=resource.auth,
+                secret_sha256=resource.secret_sha256,
+                enforces_details=resource.enforces_details,
+            )
+            for resource in settings.resources
+        ],
+        operators=[
+            Operator(client_id=operator.id, auth=operator.auth, secret_sha256=operator.secret_sha256)
+            for operator in settings.operators
+        ],
+        issuers=[_upstream_of(provider, keys) for provider in settings.identity_providers if provider.enabled],
+    )
+
+
+def _upstream_of(provider: IdentityProvider, keys: UpstreamKeys) -> UpstreamIssuer:
+    return UpstreamIssuer(
+        iss=provider.iss,
+        keys=keys.of(provider.iss),
+        audience=provider.audience,
+        typ=frozenset(map(_type_of, provider.typ)),
+        algorithms=frozenset(str(algorithm) for algorithm in provider.algorithms),
+        client_claims=provider.client_claims,
+        max_token_lifetime_s=provider.max_token_lifetime_s,
+        scope_claim=provider.scope_claim,
+        scope_map=dict(provider.scope_map),
+        required_claims=provider.required_claims,
+        id_tokens=provider.id_tokens,
+        id_token_scope=provider.id_token_scopes,
+        subject_prefix=provider.subject_prefix,
+        session_lifetime_s=provider.session_lifetime_s,
+        ceiling_resources=provider.ceiling.resources,
+        ceiling_details=provider.ceiling.authorization_details,
+        ceiling_max_depth=provider.ceiling.max_depth,
+    )
+
+
+def _type_of(typ: str) -> str:
+    """As it is compared: in lower case without its prefix (RFC 7515 s4.1.9), "" for none."""
+    lower = typ.lower()
+    return "" if lower == NO_TYP else lower.removeprefix("application/")
