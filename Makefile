@@ -7,6 +7,9 @@ PARALLEL    ?= -n auto --dist loadfile
 # Not empty: `make test` also collects coverage data, for `make coverage-judge`.
 COVERAGE    ?=
 
+# How often `make faults` kills on each kind of site.
+FAULT_ROUNDS ?= 100
+
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -14,7 +17,7 @@ STAMP := $(VENV)/.installed
 OPTIMIZED_TESTS := $(wildcard tests/core tests/verify)
 
 .DEFAULT_GOAL := help
-.PHONY: help install node-packages docs check test test-optimized demo bench bench-memory coverage coverage-judge lock clean
+.PHONY: help install node-packages docs check test test-optimized faults demo bench bench-memory coverage coverage-judge lock clean
 
 help: ## Show this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -73,6 +76,10 @@ ifneq ($(OPTIMIZED_TESTS),)
 	@echo "test: core and verifier under python -O"
 	@PYTHONOPTIMIZE=1 $(BIN)/python -m pytest -q $(PARALLEL) -W "ignore::pytest.PytestConfigWarning" $(OPTIMIZED_TESTS)
 endif
+
+# The same tests as in `make test`, which does a few rounds of each.
+faults: install ## Kill the service and its stores hundreds of times under load, about half an hour
+	@FAULT_ROUNDS="$(FAULT_ROUNDS)" $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
 demo: install ## Run the demo
 	@$(BIN)/tokensvc demo

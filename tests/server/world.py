@@ -160,6 +160,7 @@ def make_world(
     *,
     store: Store | None = None,
     signer: FixedSigner | None = None,
+    clock: FixedClock | None = None,
     key_clock: Callable[[], float] | None = None,
 ) -> World:
     """The service of `configured` (else `values()`), its files in `folder`.
@@ -168,7 +169,8 @@ def make_world(
     """
     path = write_settings(folder, values() if configured is None else configured)
     (folder / "idp.jwks.json").write_text(json.dumps(render_jwks(KeySet([ec_key("idp").public]))))
-    settings, clock, log = load_settings(path, {}), FixedClock(), io.StringIO()
+    settings, log = load_settings(path, {}), io.StringIO()
+    clock = FixedClock() if clock is None else clock
     signer = FixedSigner(ec_key("service")) if signer is None else signer
     store = MemoryStore() if store is None else store
     telemetry = Telemetry(log)

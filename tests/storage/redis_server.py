@@ -75,6 +75,15 @@ class RedisServer:
         """As by an operator."""
         self._end(SIGTERM)
 
+    def ends(self) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        process, self._process = self._process, None
+        assert process is not None
+        assert process.stdout is not None
+        code = process.wait(timeout=30)
+        process.stdout.close()
+        return code
+
     def command(self, *words: str | int | bytes) -> Any:  # noqa: ANN401 - whatever Redis answers
         """What the server answers to an operator."""
         with redis.Redis(host="127.0.0.1", port=self.port, password=self.password) as client:
