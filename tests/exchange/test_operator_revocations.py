@@ -166,8 +166,7 @@ async def test_it_is_recorded_with_who_asked(world: World) -> None:
         ("entry", "A" * 21, ("entry", "A" * 22)),
         ("key", "A" * 42, ("key", "A" * 43)),
         ("user", "", ("user", USER)),
-        ("user", "x" * 1025, ("user", "x" * 1024)),
-        ("actor", "plan\nner", ("actor", "planner")),
+        ("user", "x" * 16_385, ("user", "x" * 16_384)),
     ],
 )
 async def test_what_is_no_kind_or_no_name_is_refused_and_changes_nothing(
@@ -179,3 +178,13 @@ async def test_what_is_no_kind_or_no_name_is_refused_and_changes_nothing(
     assert caught.value.reason is Reason.PARAMETER_INVALID
     assert world.store.calls == []
     assert (await operator(world).revoke(*good, operator="ops")).id == good[1]
+
+
+@pytest.mark.parametrize("sub", ["al\u00a0ice", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "a\nb", "x" * 1100])
+async def test_whoever_can_start_can_be_revoked(world: World, sub: str) -> None:
+    start = world.starting(world.user_token(sub=sub))
+    token = (await world.exchange("planner", start)).access_token
+    assert await world.is_active(token)
+    await operator(world).revoke("user", sub, operator="ops")
+
+    assert not await world.is_active(token)

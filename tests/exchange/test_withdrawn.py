@@ -122,3 +122,30 @@ async def test_a_user_whose_id_was_given_to_an_agent_is_refused(world: World) ->
 
     assert verdict == (OAuthError.INVALID_REQUEST, Reason.ROOT_INVALID)
     assert await world.verdict("planner", world.renewal(first)) is None
+
+
+async def test_an_agent_does_not_hand_on_what_was_taken_from_it(world: World) -> None:
+    first = await world.start()
+    less = world.but(registry=make_registry(planner={"scopes": frozenset({"crm.read", "crm.write", "crm.export"})}))
+    lost = world.delegation(first, scope="crm.read files.read")
+
+    assert await less.verdict("planner", lost) == (OAuthError.INVALID_SCOPE, Reason.CEILING_EXCEEDED)
+    assert await less.verdict("planner", world.delegation(first, scope="crm.read", resource=CRM)) is None
+    assert await world.verdict("planner", lost) is None
+
+    elsewhere = world.but(registry=make_registry(planner={"resources": frozenset({CRM})}))
+    files = world.delegation(first, scope="files.read", resource=FILES)
+    assert await elsewhere.verdict("planner", files) == (OAuthError.INVALID_TARGET, Reason.TARGET_NOT_ALLOWED)
+    assert await world.verdict("planner", files) is None
+
+
+async def test_a_lower_ceiling_of_the_provider_counts_for_chains_that_run(world: World) -> None:
+    first, second, _ = await world.chain()
+    lower = world.but(registry=make_registry(provider=identity_provider(ceiling_resources=frozenset({CRM}))))
+    target = (OAuthError.INVALID_TARGET, Reason.TARGET_NOT_ALLOWED)
+
+    assert await lower.verdict("researcher", world.renewal(second, resource=FILES)) == target
+    assert await lower.verdict("researcher", world.renewal(second)) is None
+    files = world.delegation(first, scope="files.read", resource=FILES)
+    assert await lower.verdict("planner", files) == target
+    assert await lower.verdict("planner", world.delegation(first, scope="crm.read", resource=CRM)) is None

@@ -7,6 +7,7 @@ import pytest
 
 from tests.server.world import World, basic, make_world, secret_of, values
 from tests.settings_file import sha256
+from tokensvc.ports import Outcome
 
 PATH = "/operator/revocations"
 
@@ -56,6 +57,9 @@ async def test_nobody_else_may(world: World, client_id: str) -> None:
 
         assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")
         assert await is_active(client, token)
+        record = await world.store.find(answer.json()["record"])
+        assert record is not None
+        assert (record.outcome, record.client_id) == (Outcome.REFUSED, client_id)
 
 
 async def test_an_operator_has_no_other_rights(world: World) -> None:
@@ -87,3 +91,13 @@ async def test_a_form_that_does_not_say_what_is_refused(world: World, form: dict
 
     assert (answer.status_code, answer.json()["reason"]) == (400, reason)
     assert control.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/operator%2frevocations", "/%6fperator/revocations", "/operator/revocation%73"])
+async def test_the_path_is_written_in_one_way_only(world: World, path: str) -> None:
+    form = {"kind": "actor", "id": "planner"}
+    async with world.running() as client:
+        other = await client.post(path, data=form, headers=basic("ops"))
+        control = await client.post(PATH, data=form, headers=basic("ops"))
+
+    assert (other.status_code, control.status_code) == (404, 200)

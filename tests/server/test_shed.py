@@ -65,3 +65,32 @@ async def test_a_request_that_fails_makes_room_like_any_other(tmp_path: Path) ->
         answer = await client.post("/token", data=world.start(), headers=basic("planner"))
 
     assert answer.status_code == 200
+
+
+async def test_who_sends_slowly_takes_no_place_among_the_requests(tmp_path: Path) -> None:
+    store = Gate()
+    store.opened.set()
+    world = crowded(tmp_path, store)
+    never = asyncio.Event()
+
+    async def slow() -> None:
+        async def receive() -> dict[str, object]:
+            await never.wait()
+            raise AssertionError
+
+        scope = {"type": "http", "method": "POST", "path": "/token", "raw_path": b"/token", "query_string": b"",
+                 "headers": [], "scheme": "https", "server": ("tokens.example", 443), "root_path": ""}  # fmt: skip
+        await world.app(scope, receive, fail)
+
+    async def fail(_message: object) -> None:
+        raise AssertionError("it was answered")
+
+    async with world.running() as client:
+        waiting = [asyncio.create_task(slow()) for _ in range(5 * MOST)]
+        await asyncio.sleep(0)
+        answer = await client.post("/token", data=world.start(), headers=basic("planner"))
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert answer.status_code == 200

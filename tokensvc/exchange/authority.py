@@ -134,7 +134,8 @@ def require_within_ceiling(scope: ScopeSet, actor: Agent, grammar: ScopeGrammar)
     """Return when the actor is registered for all of `scope`. Raises: OAuthRefused (`ceiling_exceeded`)."""
     if not scope_covers(actor.scopes, scope, grammar):
         excess = _shown(uncovered(actor.scopes, scope, grammar))
-        raise OAuthRefused(OAuthError.INVALID_SCOPE, Reason.CEILING_EXCEEDED, f"not registered for the actor: {excess}")
+        problem = f"not registered for {actor.id}: {excess}"
+        raise OAuthRefused(OAuthError.INVALID_SCOPE, Reason.CEILING_EXCEEDED, problem)
 
 
 def require_meaning(scope: ScopeSet, resources: Iterable[str], *, registry: Registry, grammar: ScopeGrammar) -> None:

@@ -141,7 +141,7 @@ def propose_from_token(asker: Asker, subject: VerifiedToken, actor: Agent) -> Pr
 
 def _propose_accept(asker: Asker, subject: VerifiedToken, target: Target) -> Proposal:
     """A server reaches what it may reach at all, that the delegator named as well, while that one token lives."""
-    reachable = subject.chain.leaf.authority.resources & asker.client.downstream_resources
+    reachable = _at_hand(subject, asker.registry) & asker.client.downstream_resources
     require_target_allowed(target, parent=reachable, actor=asker.client, registry=asker.registry)
     return _propose_hop(asker, subject, target, asker.wanted(), actor=asker.client, shape=Shape.ACCEPT)
 
@@ -173,6 +173,8 @@ def _propose_hop(
     hop = new_hop(
         asker, target, wanted, above=above, until=until, parent=leaf.jti, actor=actor, index=subject.depth + 1
     )
+    # What was taken from the delegator since it got its hop is not its to hand on.
+    require_within_ceiling(wanted.scope, asker.registry.agents[subject.actor], asker.terms.order.grammar)
     # What an agent gets for another is exchange-only: the asker can never act as the other.
     for_another = shape is Shape.DELEGATE
     return Proposal(
@@ -185,7 +187,14 @@ def _propose_hop(
 
 def _require_target_within(subject: VerifiedToken, target: Target, actor: Agent, registry: Registry) -> None:
     """Step 10."""
-    require_target_allowed(target, parent=subject.chain.leaf.authority.resources, actor=actor, registry=registry)
+    require_target_allowed(target, parent=_at_hand(subject, registry), actor=actor, registry=registry)
+
+
+def _at_hand(subject: VerifiedToken, registry: Registry) -> frozenset[str]:
+    """The resources of a presented hop that its holder, and its user, may still have by now."""
+    provider = registry.provider_of(subject.sub)
+    resources = subject.chain.leaf.authority.resources & registry.agents[subject.actor].resources
+    return resources if provider is None else resources & provider.ceiling_resources
 
 
 def _is_renewal(granted: Authority, wanted: Wanted, target: Target) -> bool:

@@ -12,6 +12,7 @@ from tokensvc.core.members import parse_jti, parse_text, parse_thumbprint
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.parties import Terms
+from tokensvc.exchange.record import record_refused
 from tokensvc.exchange.service import REMEMBER_S, new_id
 from tokensvc.ports import Clock, Outcome, Record, Store
 from tokensvc.settings import MAX_ROOT_LIFETIME_S
@@ -25,8 +26,8 @@ OPERATOR_KINDS: Final = (
     RevocationKind.ACTOR,
     RevocationKind.ISSUER,
 )
-# Ids are registered names, or users' names as an identity provider writes them.
-_MAX_ID_LENGTH: Final = 1024
+# Users are called what their identity provider likes, in a token of at most so many bytes.
+_MAX_ID_LENGTH: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,19 @@ class OperatorService:
         await self._store.revoke(revocations=tuple(revocations), record=record)
         return Revoked(kind=known, id=name, not_before=not_before, record=record.id)
 
+    async def refused(self, refusal: OAuthRefused, *, client_id: str) -> OAuthRefused:
+        """`refusal`, recorded: somebody tried to revoke what is an operator's. Raises: Unavailable."""
+        record = record_refused(
+            record_id=new_id(),
+            now=self._clock(),
+            client_id=client_id,
+            refusal=refusal,
+            lineage=None,
+            inputs={"configuration": self._terms.configuration},
+        )
+        await self._store.append(record)
+        return refusal.recorded_as(record.id)
+
     def _until(self, kind: RevocationKind, now: int) -> int | None:
         """When nothing that it hits can be alive any more; None where that is not known."""
         match kind:
@@ -107,8 +121,8 @@ def _require_id(kind: RevocationKind, name: str) -> None:
 
 def _parse_name(name: JsonValue) -> str:
     text = parse_text(name, "an id")
-    if len(text) > _MAX_ID_LENGTH or not text.isprintable():
-        raise Malformed(f"an id has at most {_MAX_ID_LENGTH} printable characters")
+    if len(text) > _MAX_ID_LENGTH:
+        raise Malformed(f"an id has at most {_MAX_ID_LENGTH} characters")
     return text
 
 

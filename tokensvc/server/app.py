@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
@@ -199,9 +200,16 @@ def _by(current: Current, choose: Callable[[Configured], Endpoint]) -> Endpoint:
     return endpoint
 
 
+class _PlainRoute(Route):
+    """A path that is written in one way only: a rule of a proxy for it would not see another spelling."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette does, which compares the decoded path; one with an escape matches nothing."""
+        return (Match.NONE, {}) if b"%" in scope.get("raw_path", b"") else super().matches(scope)
+
+
 def _route(method: str, path: str, endpoint: Endpoint) -> Route:
-    route = Route(path, endpoint, methods=[method])
-    # Starlette's own pattern ends in `$` and lets a line feed follow: a rule of a proxy for the one path would not see
-    # the other.
+    route = _PlainRoute(path, endpoint, methods=[method])
+    # Starlette's own pattern ends in `$` and lets a line feed follow.
     route.path_regex = re.compile(re.escape(path) + r"\Z")
     return route

@@ -1,14 +1,18 @@
 """A bound on the requests that are worked on at once. Beyond it the answer is 503 at once, and not a late one.
 
+A request counts once its body is there: whoever sends slowly holds a connection (`protocol` bounds those), and no place
+among the requests. It is then answered by the configuration of that moment, however long it took to come in.
+
 A process answers one request after the other; what comes in faster than that waits, and the wait of each grows with the
 queue. Clients that gave up are served all the same, and their second try behind them. So a full queue takes nobody.
 """
 
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tokensvc.server.errors import trouble
+from tokensvc.server.form import MAX_BODY_BYTES
 from tokensvc.telemetry import Telemetry
 
 __all__ = ["Shed"]
@@ -31,12 +35,42 @@ class Shed:
         if scope["type"] != "http" or scope["method"] in _ALWAYS:
             await self._app(scope, receive, send)
             return
+        received = [] if _is_too_large(scope) else await _receive_whole(receive)
         if self._taken >= self._most:
             self._telemetry.request_shed()
             await trouble()(scope, receive, send)
             return
         self._taken += 1
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, _replay(received, receive), send)
         finally:
             self._taken -= 1
+
+
+def _is_too_large(scope: Scope) -> bool:
+    """True for a body that is announced so large that its reader refuses it unread."""
+    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    return announced.isdigit() and int(announced) > MAX_BODY_BYTES
+
+
+async def _receive_whole(receive: Receive) -> list[Message]:
+    """The messages of a body to its end, or to where it is too large for any form: its reader refuses it then."""
+    messages, size = [], 0
+    while True:
+        message = await receive()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        if not message.get("more_body") or size > MAX_BODY_BYTES:
+            return messages
+
+
+def _replay(received: list[Message], receive: Receive) -> Receive:
+    """Gives what was received, then what follows."""
+    rest = iter(received)
+
+    async def replayed() -> Message:
+        for message in rest:
+            return message
+        return await receive()
+
+    return replayed
