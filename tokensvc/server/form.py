@@ -4,6 +4,7 @@ Nothing is taken from the query: it ends up in logs. The body is counted as it c
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -12,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.request import Form, require_single
 
-__all__ = ["MAX_BODY_BYTES", "MAX_PARAMETERS", "parse_form", "read_form", "require_token"]
+__all__ = ["MAX_BODY_BYTES", "MAX_PARAMETERS", "announces_too_much", "parse_form", "read_form", "require_token"]
 
 # A subject token of 16 KiB, percent-encoded at worst threefold, and everything else.
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -60,9 +61,14 @@ def require_token(form: Form) -> str:
     return form["token"][0]
 
 
+def announces_too_much(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """True where a header says that the body is larger than a form may be. `headers` are raw, names in lower case."""
+    announced = [value for name, value in headers if name == b"content-length"]
+    return any(_CONTENT_LENGTH.fullmatch(length) and int(length) > MAX_BODY_BYTES for length in announced)
+
+
 async def _read_body(request: Request) -> bytes:
-    announced = _values(request, b"content-length")
-    if any(_CONTENT_LENGTH.fullmatch(length) and int(length) > MAX_BODY_BYTES for length in announced):
+    if announces_too_much(request.headers.raw):
         raise _too_large()
     body = bytearray()
     try:

@@ -12,7 +12,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tokensvc.server.errors import trouble
-from tokensvc.server.form import MAX_BODY_BYTES
+from tokensvc.server.form import MAX_BODY_BYTES, announces_too_much
 from tokensvc.telemetry import Telemetry
 
 __all__ = ["Shed"]
@@ -35,7 +35,8 @@ class Shed:
         if scope["type"] != "http" or scope["method"] in _ALWAYS:
             await self._app(scope, receive, send)
             return
-        received = [] if _is_too_large(scope) else await _receive_whole(receive)
+        # What is announced too large is refused unread.
+        received = [] if announces_too_much(scope["headers"]) else await _receive_whole(receive)
         if self._taken >= self._most:
             self._telemetry.request_shed()
             await trouble()(scope, receive, send)
@@ -45,12 +46,6 @@ class Shed:
             await self._app(scope, _replay(received, receive), send)
         finally:
             self._taken -= 1
-
-
-def _is_too_large(scope: Scope) -> bool:
-    """True for a body that is announced so large that its reader refuses it unread."""
-    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    return announced.isdigit() and int(announced) > MAX_BODY_BYTES
 
 
 async def _receive_whole(receive: Receive) -> list[Message]:
