@@ -98,10 +98,11 @@ class IssuanceStore(Protocol):
     async def claim(self, claims: tuple[OneTimeValue, ...], *, now: int) -> Committed:
         """Claim every value, unless one was claimed before: `REPLAYED`, and nothing is stored.
 
-        A claim whose `until` lies before `now` is forgotten; a value named twice in `claims` is used twice. One that
-        was claimed before is replayed whatever its note. Replayed as well is what was made while the store may have
-        known of its use and forgot (`made` at or before the moment of a loss). Raises: ValueError for what no store
-        holds: numbers beyond 64 bits, lone surrogates.
+        A claim whose `until` lies before `now` is forgotten, by this decision (it is kept a day longer, for those whose
+        clock is not ahead); a value named twice in `claims` is used twice. One that was claimed before is replayed
+        whatever its note. Replayed as well is what was made while the store may have known of its use and forgot
+        (`made` at or before the moment of a loss). Raises: ValueError for what no store holds: numbers beyond 64 bits,
+        lone surrogates.
         """
         ...
 
@@ -117,7 +118,10 @@ class IssuanceStore(Protocol):
         ...
 
     async def note_of(self, value: str) -> str | None:
-        """The note that `value` was claimed with; None where it has none, was never claimed, or is forgotten."""
+        """The note that `value` was claimed with; None where it has none, was never claimed, or is not kept any more.
+
+        It is told for as long as the value is kept: at least 24 hours after its `until`.
+        """
         ...
 
 

@@ -20,6 +20,9 @@ StoreFactory = Callable[[], Store]
 """Makes a store with `RULE` that is not open yet. Each call of one factory may give another, empty store."""
 
 NOW = 1_800_000_000
+DAY = 24 * 60 * 60
+# How far a clock is ahead while something ends at NOW + 60. At the last of these it may not be forgotten yet.
+AHEAD = (200, 2 * 60 * 60, DAY + 60)
 ISSUER = "https://tokens.example"
 IDP = "https://idp.example"
 LEEWAY = 30
@@ -78,6 +81,12 @@ async def commit(
 ) -> Committed:
     claims = tuple(claim(value, until=now + 60) for value in values)
     return await store.commit(claims=claims, unless_revoked=tuple(unless), record=record(record_id), now=now)
+
+
+async def write_much(store: Store, now: int) -> None:
+    """Far more commits than any store needs to forget what it may forget at `now`."""
+    for n in range(20):
+        assert await commit(store, f"much-{n}", *(f"much-{n}-{m}" for m in range(100)), now=now) is Committed.STORED
 
 
 async def revoke(store: Store, record_id: str, *revocations: Revocation) -> None:
@@ -197,16 +206,38 @@ class ClaimsConformance(_WithStore):
         assert await commit(store, "r4", "v", now=NOW + 11) is Committed.STORED
         assert await commit(store, "r5", "v", now=NOW + 12) is Committed.REPLAYED
 
+    @pytest.mark.parametrize("ahead", AHEAD)
+    async def test_a_clock_ahead_and_back_again_revives_no_claim(self, store: Store, ahead: int) -> None:
+        await commit(store, "r1", "committed")
+        await store.claim((claim("claimed"),), now=NOW)
+
+        await store.claim((claim("by the clock ahead"),), now=NOW + ahead)
+        await write_much(store, NOW + ahead)
+
+        for value in ("committed", "claimed", "by the clock ahead"):
+            for now in (NOW, NOW + 60):
+                assert await store.claim((claim(value),), now=now) is Committed.REPLAYED
+                assert await commit(store, "r2", value, now=now) is Committed.REPLAYED
+            assert await store.claim((claim(value, until=NOW + 90),), now=NOW + 61) is Committed.STORED
+
+    async def test_a_note_is_told_for_a_day_after_the_end_of_its_value(self, store: Store) -> None:
+        await store.claim((claim("root", until=NOW + 60, note="sha256"),), now=NOW)
+        for now in (NOW + 61, NOW + 60 + DAY):
+            await store.claim((claim(f"then-{now}"),), now=now)
+            assert await store.note_of("root") == "sha256"
+        await write_much(store, NOW + 60 + DAY)
+        assert await store.note_of("root") == "sha256"
+
     async def test_thousands_of_expired_claims_do_not_take_living_ones_with_them(self, store: Store) -> None:
         old = tuple(claim(f"old-{n}", until=NOW + n % 2) for n in range(3000))
-        living = (claim("living", until=NOW + 500),)
+        living = (claim("living", until=NOW + DAY + 500),)
         await store.commit(claims=old + living, unless_revoked=(), record=record("r0"), now=NOW)
 
         for n in range(5):
-            assert await commit(store, f"r{n + 1}", f"new-{n}", now=NOW + 100 + n) is Committed.STORED
+            assert await commit(store, f"r{n + 1}", f"new-{n}", now=NOW + DAY + 100 + n) is Committed.STORED
 
-        assert await commit(store, "rx", "living", now=NOW + 500) is Committed.REPLAYED
-        assert await commit(store, "ry", *(f"old-{n}" for n in range(3000)), now=NOW + 500) is Committed.STORED
+        assert await commit(store, "rx", "living", now=NOW + DAY + 500) is Committed.REPLAYED
+        assert await commit(store, "ry", *(f"old-{n}" for n in range(3000)), now=NOW + DAY + 500) is Committed.STORED
 
     async def test_odd_texts_are_told_apart(self, store: Store) -> None:
         for n, text in enumerate(ODD_TEXTS):
@@ -224,6 +255,7 @@ class ClaimsConformance(_WithStore):
             store.claim((claim("v", note="\ud800"),), now=NOW),
             store.claim((claim("v", made=2**63 - 1, note="\ud7ff"),), now=NOW),
             store.note_of("\ud800"),
+            store.claim((claim("early"),), now=-(2**63)),
             return_exceptions=True,
         )
 
@@ -235,6 +267,7 @@ class ClaimsConformance(_WithStore):
         assert isinstance(answers[5], ValueError)
         assert answers[6] is Committed.STORED
         assert isinstance(answers[7], ValueError)
+        assert answers[8] is Committed.STORED
 
 
 class MakingConformance(_WithStore):
@@ -324,11 +357,20 @@ class RevocationsConformance(_WithStore):
         await revoke(store, "r1", revocation("root", until=first))
         await revoke(store, "r2", revocation("root", until=second))
 
-        # Far more commits than any store needs to forget what it may forget.
-        for n in range(20):
-            await commit(store, f"c{n}", *(f"v{n}-{m}" for m in range(100)), now=NOW + 800)
+        await write_much(store, NOW + DAY + 800)
 
         assert await store.is_revoked((entry("root"),))
+
+    @pytest.mark.parametrize("ahead", AHEAD)
+    async def test_a_clock_ahead_and_back_again_revives_nothing_revoked(self, store: Store, ahead: int) -> None:
+        await revoke(store, "r1", revocation("root", until=NOW + 60), revocation("ended", until=NOW + 60))
+
+        await write_much(store, NOW + ahead)
+
+        for name in ("root", "ended"):
+            assert await store.is_revoked((entry(name),))
+            assert await commit(store, "r2", "jti", unless=[entry(name)]) is Committed.REVOKED
+        assert await commit(store, "r2", "jti", unless=[entry("other")]) is Committed.STORED
 
     async def test_a_revocation_without_until_is_never_forgotten(self, store: Store) -> None:
         await revoke(store, "r1", revocation("for-ever"), *(revocation(f"old-{n}", until=NOW) for n in range(1500)))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.storage.conformance import (
+    DAY,
     ISSUER,
     NOW,
     RULE,
@@ -81,7 +82,7 @@ async def test_expired_claims_and_revocations_give_their_memory_back() -> None:
     del texts
 
     for n in range(30):
-        await commit(store, f"c{n}", *(f"v{n}-{m}" for m in range(100)), now=NOW + 1000 + n)
+        await commit(store, f"c{n}", *(f"v{n}-{m}" for m in range(100)), now=NOW + DAY + 1000 + n)
     gc.collect()
 
     assert [held() is not None for held in is_held] == [False, True, False, True]

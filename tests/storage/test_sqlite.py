@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.storage.conformance import (
+    DAY,
     NOW,
     RULE,
     ClaimsConformance,
@@ -211,17 +212,19 @@ async def test_expired_entries_are_forgotten_a_bounded_number_at_a_time(
     # And one revocation of the making.
     await commit(store, "r3", now=NOW)
     assert (count(other, "claims"), count(other, "revocations")) == (1000, 1002)
-    await commit(store, "r4", now=NOW + 1)
+    await commit(store, "r4", now=NOW + DAY)
+    assert (count(other, "claims"), count(other, "revocations")) == (1000, 1002)
+    await commit(store, "r5", now=NOW + DAY + 1)
     assert (count(other, "claims"), count(other, "revocations")) == (900, 902)
     for n in range(20):
-        await commit(store, f"c{n}", now=NOW + 1)
+        await commit(store, f"c{n}", now=NOW + DAY + 1)
     assert (count(other, "claims"), count(other, "revocations")) == (0, 2)
-    assert count(other, "records") == 24
+    assert count(other, "records") == 25
 
 
 async def test_forgetting_keeps_up_with_any_pace(store: SqliteStore, other: sqlite3.Connection) -> None:
     for n in range(20):
-        await commit(store, f"r{n}", *(f"v{n}-{m}" for m in range(500)), now=NOW + 100 * n)
+        await commit(store, f"r{n}", *(f"v{n}-{m}" for m in range(500)), now=NOW + (DAY + 100) * n)
     assert count(other, "claims") <= 1000
 
 

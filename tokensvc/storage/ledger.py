@@ -15,6 +15,7 @@ from tokensvc.errors import Malformed, Unavailable
 from tokensvc.ports import Committed, OneTimeValue, Outcome, Record
 
 __all__ = [
+    "KEPT_AFTER_END_S",
     "Answer",
     "Claim",
     "Ledger",
@@ -28,6 +29,7 @@ __all__ = [
     "claiming",
     "committing",
     "finding",
+    "forgettable_before",
     "listing_records",
     "parse_position",
     "parse_record",
@@ -46,6 +48,13 @@ RecordRow = tuple[str, int, str, str, str | None, str | None, str]
 """A record as it is kept: the fields in their order, `inputs` as JSON text."""
 
 T_co = TypeVar("T_co", covariant=True)
+
+KEPT_AFTER_END_S: Final = 24 * 60 * 60
+"""How long claims and revocations are kept after their `until`, whatever was decided about them meanwhile.
+
+A process whose clock is ahead must not delete what the others, or itself once its clock is right, still decide by. A
+day is more than local time taken for UTC errs by (14 h), and leaves that long to revoke a root that has ended.
+"""
 
 # What a column of SQLite and of most other databases holds.
 _MIN_INTEGER: Final = -(2**63)
@@ -67,6 +76,11 @@ class Listing(NamedTuple):
     after: str | None
     limit: int
     newest: bool
+
+
+def forgettable_before(now: int) -> int:
+    """Claims and revocations whose `until` lies before this moment may be deleted by a caller at `now` (epoch s)."""
+    return max(now - KEPT_AFTER_END_S, _MIN_INTEGER)
 
 
 @dataclass(slots=True)
@@ -165,9 +179,9 @@ def _later(one: int | None, other: int | None) -> int | None:
 class Operation(Generic[T_co]):
     """One call of the port: which entries it touches, and the decision on a ledger that holds them.
 
-    `now` is set where expired entries may be forgotten. `listing` asks for records that only the database knows; then
-    `decide` is not called. An operation is checked when it is made, in its caller: one
-    that cannot be stored never reaches the others of its group.
+    `now` is set where entries that ended long ago may be forgotten (`forgettable_before`). `listing` asks for records
+    that only the database knows; then `decide` is not called. An operation is checked when it is made, in its caller:
+    one that cannot be stored never reaches the others of its group.
     """
 
     decide: Callable[[Ledger], T_co]

@@ -14,6 +14,7 @@ from tokensvc.storage.ledger import (
     claiming,
     committing,
     finding,
+    forgettable_before,
     parse_position,
     parse_record,
     pinging,
@@ -36,7 +37,7 @@ class MemoryStore:
 
     Nothing survives the process: claims and revocations are forgotten with it, so that a value could be used twice and
     a revoked chain would live again. With `rule` what was issued before it first opened is dead, as in every store that
-    is made anew. Expired claims and revocations are swept out; records are kept, all of them.
+    is made anew. Claims and revocations are swept out a day after their end; records are kept, all of them.
     """
 
     def __init__(self, rule: LossRule | None = None) -> None:
@@ -116,8 +117,9 @@ class MemoryStore:
         ledger = self._ledger
         if len(ledger.claims) + len(ledger.revocations) < self._sweep_at:
             return
-        ledger.claims = {value: held for value, held in ledger.claims.items() if held.until >= now}
+        start = forgettable_before(now)
+        ledger.claims = {value: held for value, held in ledger.claims.items() if held.until >= start}
         ledger.revocations = {
-            key: held for key, held in ledger.revocations.items() if held.until is None or held.until >= now
+            key: held for key, held in ledger.revocations.items() if held.until is None or held.until >= start
         }
         self._sweep_at = max(_MIN_SWEEP, 2 * (len(ledger.claims) + len(ledger.revocations)))

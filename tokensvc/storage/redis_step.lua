@@ -32,7 +32,7 @@ local may_make = take() == '1'
 local seen = {id = take(), sequence = take(), mark = take(), at = take_number()}
 local fresh = {id = take(), mark = take()}
 local made_at, lost_at, first_position = take(), take(), take_number()
-local marks_kept, claim_margin = take_number(), take_number()
+local marks_kept, kept_after_end = take_number(), take_number()
 local issuers = {}
 for n = 1, take_number() do
   issuers[n] = take()
@@ -174,8 +174,8 @@ end
 local function keep_claims(claims, at)
   for _, claim in ipairs(claims) do
     local held = claim.ends .. ' ' .. claim.note
-    -- Redis only cleans up, later than any clock that agrees with ours to within the margin.
-    local rest = math.max(tonumber(claim.ends) - at, 0) + claim_margin
+    -- Redis only cleans up, by its own clock; what counts is the `ends` that is kept.
+    local rest = math.max(tonumber(claim.ends) - at, 0) + kept_after_end
     if rest < 1e9 then
       redis.call('SET', CLAIM .. claim.value, held, 'EX', whole(rest))
     else
@@ -305,7 +305,8 @@ end
 
 if earliest then
   -- A bounded number at a time, and more than one call adds.
-  local ended = redis.call('ZRANGEBYSCORE', ENDS, '-inf', '(' .. whole(earliest), 'LIMIT', 0, 100)
+  local forgettable = '(' .. whole(earliest - kept_after_end)
+  local ended = redis.call('ZRANGEBYSCORE', ENDS, '-inf', forgettable, 'LIMIT', 0, 100)
   for _, field in ipairs(ended) do
     redis.call('HDEL', REVOCATIONS, field)
     redis.call('ZREM', ENDS, field)

@@ -11,6 +11,7 @@ from tokensvc.core.revocation import Revocable, Revocation
 from tokensvc.errors import Unavailable
 from tokensvc.ports import Committed, ListedRecord, OneTimeValue, Record
 from tokensvc.storage.ledger import (
+    KEPT_AFTER_END_S,
     Listing,
     RecordRow,
     parse_record,
@@ -44,8 +45,6 @@ Argument = str | int
 Reply = Any
 """What the driver makes of a reply: bytes, int, or a list of replies."""
 
-# Redis forgets a claim by its own clock, so much later than ours would. It takes a jump of that size to matter.
-_CLAIM_MARGIN_S: Final = 600
 # Of a position as the caller sees it: enough for 53 bits, and for more records than one call can carry.
 _SEQUENCE_DIGITS: Final = 16
 _NUMBER_DIGITS: Final = 6
@@ -78,7 +77,7 @@ def render_call(
     head: list[Argument] = [now, int(may_make)]
     head += ["", 0, "", 0] if seen is None else [seen.id, seen.sequence, seen.mark, seen.at]
     head += [new_store_id(), new_mark(), rule.made_at(now), rule.forgotten_at(now), first_position(now)]
-    head += [MARKS_KEPT, _CLAIM_MARGIN_S, len(issuers), *issuers, len(steps)]
+    head += [MARKS_KEPT, KEPT_AFTER_END_S, len(issuers), *issuers, len(steps)]
     return now, [*head, *(argument for step in steps for argument in step.arguments)]
 
 

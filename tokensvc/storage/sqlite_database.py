@@ -6,7 +6,7 @@ A group is one transaction, so all its operations share one fsync:
 2. Compare the database with what this process saw of it; declare the loss when it has forgotten (`storage.loss`).
 3. Load the entries that any operation of the group touches.
 4. Decide each operation in turn on them (`ledger.Ledger`): later ones see what earlier ones changed.
-5. Write what changed and a mark; forget a bounded number of expired entries.
+5. Write what changed and a mark; forget a bounded number of entries that ended a day ago (`KEPT_AFTER_END_S`).
 6. COMMIT. Only now are there answers.
 
 Steps 2, 3 and 5 take a handful of statements whatever the size of the group. That matters: each statement gives the GIL
@@ -26,7 +26,17 @@ from typing import Any, Final, cast
 
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.errors import ConfigurationError, Unavailable
-from tokensvc.storage.ledger import Answer, Claim, Ledger, Listing, Operation, RecordRow, RevocationKey, parse_position
+from tokensvc.storage.ledger import (
+    Answer,
+    Claim,
+    Ledger,
+    Listing,
+    Operation,
+    RecordRow,
+    RevocationKey,
+    forgettable_before,
+    parse_position,
+)
 from tokensvc.storage.loss import MARKS_KEPT, LossRule, Seen, State, StoreEvents, new_mark, new_store_id
 from tokensvc.storage.sqlite_file import create_or_open, renumber_records, reopen, revocation_row
 
@@ -36,7 +46,7 @@ _Value = str | int | None
 
 # SQLite before 3.32 takes 999 parameters a statement.
 _MAX_PARAMETERS: Final = 990
-# Expired entries forgotten in one group: enough to keep up with those it adds, little enough to cost no latency.
+# Entries forgotten in one group: enough to keep up with those it adds, little enough to cost no latency.
 _MIN_FORGOTTEN: Final = 100
 
 _FORGET: Final = (
@@ -219,9 +229,10 @@ class Database:
         if now == self._forgotten_to:
             return
         limit = _MIN_FORGOTTEN + 2 * added
-        forgotten = [connection.execute(statement, (now, limit)).rowcount for statement in _FORGET]
+        bound = (forgettable_before(now), limit)
+        forgotten = [connection.execute(statement, bound).rowcount for statement in _FORGET]
         if max(forgotten) < limit:
-            # Nothing more expires before the next second.
+            # There is nothing more before the next second.
             self._forgotten_to = now
 
 
