@@ -69,6 +69,10 @@ def test_a_lone_surrogate_is_refused_wherever_it_stands(frame: str, lone: str) -
 def test_numbers_that_are_none_are_refused(text: bytes) -> None:
     with pytest.raises(Malformed):
         parse_json(text)
+    # Beside many digits another parser reads, and has to refuse the same.
+    with pytest.raises(Malformed):
+        parse_json(b"[%s,1000000000000000]" % text)
+    assert parse_json(b"[0,1000000000000000]") == [0, 10**15]
 
 
 @pytest.mark.parametrize(

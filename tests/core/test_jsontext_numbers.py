@@ -19,6 +19,7 @@ LARGEST = 2**53 - 1
         "9007199254740992.0",
         "9.007199254740992e15",
         "1e16",
+        "9.1e15",
         "90071992547409920e-1",
         "1e309",
         "1e999",
@@ -43,7 +44,11 @@ def test_a_number_of_very_many_digits_is_refused() -> None:
         parse_json(b"9" * 100_000)
     with pytest.raises(Malformed):
         parse_json(b"0." + b"9" * 100_000)
+    for sign in (b"", b"-"):
+        with pytest.raises(Malformed):
+            parse_json(b"1e" + sign + b"9" * 100_000)
     assert parse_json(b"0." + b"0" * 100_000) == 0
+    assert parse_json(b"1e" + b"0" * 100_000) == 1
 
 
 @pytest.mark.parametrize(
@@ -54,6 +59,7 @@ def test_a_number_of_very_many_digits_is_refused() -> None:
         ("9007199254740991.0", LARGEST),
         ("9.007199254740991e15", LARGEST),
         ("90071992547409910e-1", LARGEST),
+        ("9e15", 9 * 10**15),
         ("1e2", 100),
         ("1E+2", 100),
         ("1e0000000000002", 100),

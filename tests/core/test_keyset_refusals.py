@@ -148,6 +148,12 @@ def test_an_ec_key_without_a_coordinate_is_refused() -> None:
         require_refused({member: value for member, value in ec_jwk().items() if member != name})
 
 
+@pytest.mark.parametrize("value", [5, None, ["x"], True])
+def test_a_member_of_a_key_that_is_no_string_is_refused_though_its_kind_has_no_such_member(value: object) -> None:
+    require_refused(ed_jwk(y=value))
+    parse(ed_jwk(y="x"))
+
+
 def rsa_number(bits: int) -> int:
     return rsa.generate_private_key(public_exponent=65537, key_size=bits).public_key().public_numbers().n
 

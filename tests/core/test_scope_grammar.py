@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokensvc.core.scope import ScopeGrammar, parse_scope, require_grammar, scope_covers, uncovered
+from tokensvc.core.scope import (
+    ScopeGrammar,
+    parse_scope,
+    require_grammar,
+    scope_covers,
+    uncovered,
+    usable_scope,
+)
 from tokensvc.errors import Malformed
 
 EXACT, SEGMENTS = ScopeGrammar.EXACT, ScopeGrammar.SEGMENTS
@@ -119,6 +126,26 @@ def test_the_scopes_that_are_not_covered_are_named() -> None:
     assert uncovered(parent, child, SEGMENTS) == {"crm", "x.y"}
     assert uncovered(parent, child, EXACT) == {"crm", "x.y", "crm.read"}
     assert uncovered(parent, frozenset({"mail", "crm.*"}), SEGMENTS) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("scope", "grammar", "usable"),
+    [
+        ("crm.read", SEGMENTS, "crm.read"),
+        ("crm.x.y mail.send crm", SEGMENTS, "crm.x.y mail.send"),
+        ("mail.read", SEGMENTS, ""),
+        ("crm.*", SEGMENTS, "crm.*"),
+        ("crm.x.*", SEGMENTS, ""),
+        ("mail.*", SEGMENTS, ""),
+        ("crm.* mail.send", EXACT, "crm.* mail.send"),
+        ("crm.read mail.read", EXACT, ""),
+    ],
+)
+def test_a_scope_means_something_where_it_is_registered_or_a_name_below_a_registered_wildcard(
+    scope: str, grammar: ScopeGrammar, usable: str
+) -> None:
+    registered = parse_scope("crm.* mail.send")
+    assert usable_scope(registered, parse_scope(scope), grammar) == frozenset(usable.split())
 
 
 def meaning(scope: str, universe: list[str]) -> set[str]:

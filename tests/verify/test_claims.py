@@ -147,7 +147,8 @@ def test_more_scopes_than_anybody_needs_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [jti("x")[:-1], jti("x") + "A", jti("x")[:-1] + "B", "a" * 21 + "=", "A" * 20 + "+A", "A" * 21 + "\n"]
+    "bad",
+    [jti("x")[:-1], jti("x") + "A", jti("x")[:-1] + "B", "a" * 21 + "=", "A" * 21, "A" * 20 + "+A", "A" * 21 + "\n"],
 )
 def test_an_identifier_that_is_not_128_bits_is_refused(bad: str) -> None:
     assert reason(jti=bad) is Reason.MALFORMED

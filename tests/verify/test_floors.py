@@ -134,6 +134,7 @@ def test_the_signature_of_a_hop_is_judged_before_the_floors() -> None:
         {"authorities": {(ISSUER, ISSUER): ""}},
         {"authorities": {(ISSUER, ""): ""}},
         {"authorities": {(ISSUER, None): ""}},
+        {"authorities": {(ISSUER, 5): ""}},
         {"authorities": {(ISSUER, AUTHORITY): None}},
         {"authorities": {(ISSUER, AUTHORITY): b""}},
         {"authorities": {(ISSUER, AUTHORITY): "", (ISSUER, "https://b"): "b:"}},

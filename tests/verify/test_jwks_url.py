@@ -99,6 +99,9 @@ class Resolver:
         ("https://1.1.1.1/", "1.1.1.1", 443, "/"),
         ("https://1.a/", "1.a", 443, "/"),
         ("https://[2606:4700::1111]:8443/", "[2606:4700::1111]:8443", 8443, "/"),
+        ("https://keys.example:65535/", "keys.example:65535", 65535, "/"),
+        ("https://keys.example/" + "a" * 2027, "keys.example", 443, "/" + "a" * 2027),
+        ("https://" + "a." * 126 + "a/", "a." * 126 + "a", 443, "/"),
     ],
 )
 def test_a_url_is_taken_apart(text: str, authority: str, port: int, target: str) -> None:
@@ -145,8 +148,8 @@ def test_a_url_is_taken_apart(text: str, authority: str, port: int, target: str)
         "https://-keys.example/",
         "https://keys-.example/",
         "https://" + "a" * 64 + ".example/",
-        "https://" + "a." * 127 + "example/",
-        "https://keys.example/" + "a" * 2048,
+        "https://" + "a." * 126 + "aa/",
+        "https://keys.example/" + "a" * 2028,
         "https://keys.example:/",
         "https://keys.example:0/",
         "https://keys.example:65536/",

@@ -105,6 +105,14 @@ def test_keys_of_other_kinds_are_refused_even_where_the_entry_above_names_them()
             assert draft.reason() is Reason.GRANT_INVALID, key
 
 
+def test_an_rsa_key_makes_no_hop_even_where_the_entry_above_names_it() -> None:
+    # The same with a key of another agent that is of a kind that may.
+    for key, reason in ((rsa_key("rsa"), Reason.GRANT_INVALID), (ec_key("ec"), None), (ed_key("ed"), None)):
+        draft = bind_first_agent(with_header(2, jwk=jwk(key), alg=str(key.alg)), key.public.thumbprint)
+        draft.parts[2].key = key
+        assert draft.reason() is reason
+
+
 @pytest.mark.parametrize(
     "respell",
     [
