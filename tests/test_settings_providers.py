@@ -70,6 +70,7 @@ VALUES = [
             ({"": "crm.read"}, "maps a name to what is no scope of RFC 6749 s3.3"),
             ({"a": 7}, "maps a name to what is no scope of RFC 6749 s3.3"),
             ({"a": {"b": "crm.read"}}, "maps a name to what is no scope of RFC 6749 s3.3"),
+            ({}, "maps no name"),
         ]
     ),
     *(

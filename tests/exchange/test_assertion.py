@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.parties import ISSUER, make_registry
+from tests.exchange.parties import IDP, ISSUER, make_registry
 from tests.exchange.world import World, claims_of, make_world
 from tests.simulator import ABSENT, Members, ec_key, ed_key, rsa_key, seal
 from tokensvc.core.jws import SigningKey
@@ -13,6 +13,7 @@ from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.authenticate import ClientAssertion, ClientAuthenticator
 from tokensvc.exchange.parties import AuthMethod, Registry
 from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, JWT_TYPE
+from tokensvc.exchange.upstream_keys import UpstreamKeys
 
 TOKEN_ENDPOINT = f"{ISSUER}/token"
 GENERIC = "client authentication failed"
@@ -68,6 +69,17 @@ async def verdict(world: World, assertion: str, *, body_client_id: str | None = 
     except OAuthRefused as refusal:
         return refusal.description if refusal.error is OAuthError.INVALID_CLIENT else str(refusal)
     return None if party.client_id == "planner" else f"taken for {party.client_id}"
+
+
+async def test_a_key_that_is_an_identity_providers_proves_no_agent() -> None:
+    pinned = UpstreamKeys(pinned={IDP: KeySet([ec_key("idp").public])}, own=lambda: ())
+    registered = KeySet([ec_key("planner").public, ec_key("idp").public])
+    world = await make_world(registry=registry_with(keys=pinned.of_agent("planner", registered)))
+
+    assert await verdict(world, Maker(world, ec_key("idp"))()) == GENERIC
+    assert await verdict(world, Maker(world)()) is None
+    unaware = await make_world(registry=registry_with(keys=registered))
+    assert await verdict(unaware, Maker(unaware, ec_key("idp"))()) is None
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,22 @@
 """`RefreshedKeys.look_up`: a caller that can wait gets the key that a fetch brings, and causes no second fetch."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from tests.verify.test_jwks_refresh import COOLDOWN_S, ISS, MAX_STALE_S, NEW, OLD, OTHER, World, started, turns
+from tokensvc.core.keyset import PublicKey
 from tokensvc.errors import Unavailable
+
+# As many callers wait for the fetch of one issuer.
+WAITING = 8
+
+
+async def outcomes(tasks: list[asyncio.Task[PublicKey | None]]) -> Counter[object]:
+    """How often each key, None, or class of error came."""
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    return Counter(type(end) if isinstance(end, BaseException) else end for end in ends)
 
 
 async def test_a_known_key_is_had_without_a_fetch() -> None:
@@ -44,7 +55,7 @@ async def test_a_storm_of_unknown_keys_is_one_fetch_for_each_cool_down() -> None
         assert await world.keys.look_up(ISS, "old") == OLD.public
         assert await world.keys.look_up(OTHER, "other") is not None
         gate.set()
-        assert await asyncio.gather(*storm) == [None] * 1000
+        assert await outcomes(storm) == {None: WAITING, Unavailable: 1000 - WAITING}
         for n in range(1000):
             assert await world.keys.look_up(ISS, f"more-{n}") is None
         assert world.issuer.begun == begun + 1
@@ -55,12 +66,56 @@ async def test_before_the_first_good_fetch_callers_wait_for_it_and_share_it() ->
     world = World()
     gate = world.issuer.gate = asyncio.Event()
     async with world.keys:
-        waiting = [asyncio.create_task(world.keys.look_up(ISS, "old")) for _ in range(100)]
+        waiting = [asyncio.create_task(world.keys.look_up(ISS, "old")) for _ in range(WAITING)]
         await turns()
         assert world.issuer.begun == 1
         gate.set()
-        assert await asyncio.gather(*waiting) == [OLD.public] * 100
+        assert await asyncio.gather(*waiting) == [OLD.public] * WAITING
         assert world.issuer.begun == 1
+
+
+async def test_an_issuer_that_does_not_answer_holds_up_a_few_callers_and_no_more() -> None:
+    world = World()
+    gate = world.issuer.gate = asyncio.Event()
+    async with world.keys:
+        callers = [asyncio.create_task(world.keys.look_up(ISS, "old")) for _ in range(100)]
+        await turns()
+        # The fetch stands still, and yet all others have their answer.
+        assert sum(not caller.done() for caller in callers) == WAITING
+        assert await world.keys.look_up(OTHER, "other") is not None
+        # A place is free again as soon as its caller leaves.
+        next(caller for caller in callers if not caller.done()).cancel()
+        await turns()
+        callers += [asyncio.create_task(world.keys.look_up(ISS, "old")) for _ in range(2)]
+        await turns()
+        assert [caller.done() for caller in callers[100:]] == [False, True]
+        gate.set()
+        ends = await outcomes(callers)
+        assert ends == Counter({OLD.public: WAITING, Unavailable: 101 - WAITING, asyncio.CancelledError: 1})
+        # Once it answers nobody is counted any more.
+        callers = [asyncio.create_task(world.keys.look_up(ISS, "old")) for _ in range(100)]
+        assert await outcomes(callers) == {OLD.public: 100}
+
+
+async def test_after_a_failure_nobody_waits_until_the_cool_down_has_passed() -> None:
+    world = World()
+    world.issuer.failure = OSError("down")
+    async with world.keys:
+        await turns()
+        world.issuer.gate = asyncio.Event()
+        world.clock.now += COOLDOWN_S - 1
+        early = [asyncio.create_task(world.keys.look_up(ISS, "old")) for _ in range(2)]
+        await turns()
+        assert all(caller.done() for caller in early)
+        assert await outcomes(early) == {Unavailable: 2}
+        assert world.issuer.begun == 1
+        world.clock.now += 1
+        late = asyncio.create_task(world.keys.look_up(ISS, "old"))
+        await turns()
+        assert not late.done()
+        world.issuer.failure = None
+        world.issuer.gate.set()
+        assert await late == OLD.public
 
 
 async def test_without_a_good_set_a_failure_is_unavailable_and_others_do_not_notice() -> None:
@@ -116,11 +171,58 @@ async def test_outside_of_its_loop_nothing_is_looked_up() -> None:
         assert await world.keys.look_up(ISS, "old") == OLD.public
 
 
-async def test_which_issuer_holds_a_key_can_be_told() -> None:
+async def test_whose_key_it_is_can_be_told() -> None:
     world = World()
-    thumbprint = OLD.public.thumbprint
-    assert not world.keys.holds(ISS, thumbprint)
+    assert world.keys.holder_of(OLD.public.thumbprint) is None
     async with world.keys:
         await world.keys.ensure()
-        held = [world.keys.holds(iss, thumbprint) for iss in (ISS, OTHER, "https://else.example")]
-        assert held == [True, False, False]
+        mine, theirs = OLD.public.thumbprint, world.other.keys[0].public.thumbprint
+        holders = [world.keys.holder_of(thumbprint) for thumbprint in (mine, theirs, NEW.public.thumbprint)]
+        assert holders == [ISS, OTHER, None]
+
+
+@pytest.mark.parametrize(("copier", "owner"), [(ISS, OTHER), (OTHER, ISS)])
+async def test_a_key_belongs_to_the_issuer_that_had_it_while_the_other_had_not(copier: str, owner: str) -> None:
+    async with started() as world:
+        issuers = {ISS: world.issuer, OTHER: world.other}
+        (key,) = issuers[owner].keys
+        kept = issuers[copier].keys
+        for _ in range(2):
+            world.clock.now += COOLDOWN_S
+            issuers[copier].keys = (*kept, key)
+            await world.keys.refresh()
+            assert world.keys.holder_of(key.public.thumbprint) == owner
+        # Who gives a key up has no more right to it.
+        issuers[owner].keys = (NEW,)
+        world.clock.now += COOLDOWN_S
+        await world.keys.refresh()
+        assert world.keys.holder_of(key.public.thumbprint) == copier
+        issuers[owner].keys = (NEW, key)
+        world.clock.now += COOLDOWN_S
+        await world.keys.refresh()
+        assert world.keys.holder_of(key.public.thumbprint) == copier
+
+
+async def test_where_fetches_do_not_tell_a_key_belongs_to_the_issuer_that_stands_first() -> None:
+    async with started() as world:
+        # Between two fetches it came to both.
+        world.issuer.keys, world.other.keys = (OLD, NEW), (NEW,)
+        for iss in (OTHER, ISS):
+            world.clock.now += COOLDOWN_S
+            await world.keys.refresh(iss)
+        assert world.keys.holder_of(NEW.public.thumbprint) == ISS
+
+
+async def test_a_set_that_is_late_was_not_there_from_the_start() -> None:
+    world = World()
+    world.other.failure = OSError("down")
+    async with world.keys:
+        await turns()
+        # The first one publishes a new key, and the other one is fetched before it.
+        world.other.failure = None
+        world.issuer.keys, world.other.keys = (OLD, NEW), (NEW,)
+        world.clock.now += COOLDOWN_S
+        await world.keys.refresh(OTHER)
+        assert world.keys.holder_of(NEW.public.thumbprint) == OTHER
+        await world.keys.refresh(ISS)
+        assert world.keys.holder_of(NEW.public.thumbprint) == ISS

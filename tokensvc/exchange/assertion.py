@@ -5,13 +5,13 @@ name it as `iss` and `sub` and this service as the only `aud`, live for minutes 
 neither passes for the other, nor for any other token.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import split_compact, verify_signature
-from tokensvc.core.keyset import KeySet, PublicKey, find_algorithm
+from tokensvc.core.keyset import PublicKey, find_algorithm
 from tokensvc.core.members import parse_integer, parse_text
 from tokensvc.errors import Malformed
 from tokensvc.exchange.parties import Agent
@@ -74,7 +74,7 @@ class Assertion:
     once: OneTimeValue
 
 
-def open_assertion(text: str, kind: AssertionKind, keys: KeySet) -> Mapping[str, JsonValue]:
+def open_assertion(text: str, kind: AssertionKind, keys: Iterable[PublicKey]) -> Mapping[str, JsonValue]:
     """The claims of `text`, which one of the agent's `keys` signed. Raises: Malformed; not for a stranger to see."""
     jws = split_compact(text, max_bytes=_MAX_BYTES)
     header = parse_json_object(jws.header)
@@ -88,7 +88,7 @@ def open_assertion(text: str, kind: AssertionKind, keys: KeySet) -> Mapping[str,
     return parse_json_object(jws.payload)
 
 
-def _find_key(header: Mapping[str, JsonValue], keys: KeySet) -> PublicKey | None:
+def _find_key(header: Mapping[str, JsonValue], keys: Iterable[PublicKey]) -> PublicKey | None:
     """By `kid`; without one (Authlib sends none) the only key of the algorithm."""
     algorithm = find_algorithm(header.get("alg"))
     fitting = [key for key in keys if key.alg == algorithm]

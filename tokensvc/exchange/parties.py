@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from tokensvc.core.authority import Order
 from tokensvc.core.details import Details
-from tokensvc.core.keyset import KeySet, PublicKey
+from tokensvc.core.keyset import PublicKey
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod
@@ -22,7 +22,8 @@ class Agent:
 
     `serves` are the resources that it is the server of: what was presented there it may exchange for itself, to go on
     at its `downstream_resources`.
-    `keys` sign its assertions, which may be for the token endpoint's URL where `accept_token_endpoint_audience`.
+    `keys`, those that may be used at the moment, sign its assertions, which may be for the token endpoint's URL where
+    `accept_token_endpoint_audience`.
     `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`.
@@ -31,7 +32,7 @@ class Agent:
     id: str
     auth: AuthMethod
     secret_sha256: tuple[str, ...] = field(repr=False)
-    keys: KeySet
+    keys: Iterable[PublicKey]
     accept_token_endpoint_audience: bool
     max_assertion_lifetime_s: int
     scopes: ScopeSet

@@ -228,6 +228,11 @@ def _read_scope_map(value: object) -> tuple[tuple[str, frozenset[str]], ...]:
     remedy = 'Write a table of their names and your scopes: { "CRM Reader" = ["crm.read"], admin = "crm.write" }.'
     if not isinstance(value, dict) or len(value) > MAX_ITEMS:
         raise _unusable("is not a table of their names and your scopes", remedy)
+    if not value:
+        # Said by somebody who means that no name counts; without a map, all do.
+        raise _unusable(
+            "maps no name", "Leave scope_map out to take their names as they are, or name those that count."
+        )
     pairs = []
     for theirs, ours in value.items():
         scopes = ours if isinstance(ours, list) else [ours]

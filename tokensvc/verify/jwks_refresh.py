@@ -29,6 +29,9 @@ _log: Final = logging.getLogger(__name__)
 
 # Where the issuer does not say: how long a key that it withdrew may go on, against a request every five minutes.
 _FRESH_S: Final = 300
+# Each holds one of the places that a service has for requests, 128 by default, for as long as a fetch takes: one issuer
+# that is slow may hold a sixteenth of them. The others can try again, and do not stand in the way of everybody.
+_MAX_WAITING: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +53,26 @@ def seconds_since_boot() -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """When a key came to a set, on the clock: after `lacked`, where it was ever seen without, and by `had`.
+
+    Both are -inf for what the first attempt brought: like the keys in files it was there from the start.
+    """
+
+    lacked: float
+    had: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Good:
-    """A key set that was fetched, and until when (on the clock) it is fresh and may be used."""
+    """A key set that was fetched, and until when (on the clock) it is fresh and may be used.
+
+    `began` is when the fetch did; `seen` has the thumbprint of each key.
+    """
 
     keys: KeySet
+    began: float
+    seen: Mapping[str, _Seen]
     fresh_until: float
     usable_until: float
 
@@ -67,6 +86,7 @@ class _Held:
     good: _Good | None = None
     next_attempt: float = -math.inf
     attempt: asyncio.Task[Unavailable | None] | None = None
+    waiting: int = 0
     asked: bool = False
 
     def is_due(self, now: float) -> bool:
@@ -125,13 +145,14 @@ class RefreshedKeys:
         if good is None or key is None or now >= good.fresh_until:
             self._ask(held, now)
         if good is None or now >= good.usable_until:
-            raise Unavailable("the key set of the issuer cannot be had at the moment")
+            raise _not_now()
         return key
 
     async def look_up(self, iss: str, kid: str) -> PublicKey | None:
         """As `find`, but what an unknown `kid` or a missing set asks for is waited for, `timeout_s` at most.
 
-        Any number of callers share one fetch, and the cool-down holds. Raises: Unavailable; RuntimeError outside of
+        One fetch is shared, and the cool-down holds: after a failure nobody waits until it has passed. A few callers of
+        one issuer wait; for the others it cannot be told at once. Raises: Unavailable; RuntimeError outside of
         `async with`.
         """
         self._require_entered()
@@ -141,15 +162,22 @@ class RefreshedKeys:
         good = held.good
         if good is None or not held.is_usable(self._clock()) or good.keys.find(kid) is None:
             self._start_if_due(self._loop, held)
-            await _finished([] if held.attempt is None else [held.attempt])
+            await _wait_in_line(held)
         return self.find(iss, kid)
 
-    def holds(self, iss: str, thumbprint: str) -> bool:
-        """True when the last good set of that issuer has a key with this RFC 7638 thumbprint."""
-        held = self._held.get(iss)
-        return (
-            held is not None and held.good is not None and any(key.thumbprint == thumbprint for key in held.good.keys)
-        )
+    def holder_of(self, thumbprint: str) -> str | None:
+        """The issuer that a key belongs to, by its RFC 7638 thumbprint; None when no last good set has it.
+
+        An issuer that was still without the key when another had it copied it. Where fetches do not tell, as of keys
+        that all had when they were first fetched, it belongs to the one that stands first in `fetches`.
+        """
+        seen = {
+            iss: good.seen[thumbprint]
+            for iss, held in self._held.items()
+            if (good := held.good) is not None and thumbprint in good.seen
+        }
+        first_had = min((one.had for one in seen.values()), default=math.inf)
+        return next((iss for iss, one in seen.items() if one.lacked <= first_had), None)
 
     async def __aenter__(self) -> Self:
         """Start to keep every set fresh, in the background. Raises: RuntimeError when that is so already."""
@@ -249,6 +277,7 @@ class RefreshedKeys:
     async def _attempt(self, held: _Held) -> Unavailable | None:
         """One fetch. The failure, if it was one, is returned: it is nobody's in particular."""
         began = self._clock()  # what is published while we wait may be missing from the answer
+        is_first = held.next_attempt == -math.inf
         held.next_attempt = began + self._cooldown_s
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -261,7 +290,13 @@ class RefreshedKeys:
             return failure
         # From below it is bounded by the cool-down, as every fetch is.
         fresh_s = min(_FRESH_S if fetched.max_age_s is None else fetched.max_age_s, self._max_fresh_s)
-        held.good = _Good(keys=fetched.keys, fresh_until=began + fresh_s, usable_until=began + self._max_stale_s)
+        held.good = _Good(
+            keys=fetched.keys,
+            began=began,
+            seen=_seen(fetched.keys, held.good, had=-math.inf if is_first else self._clock()),
+            fresh_until=began + fresh_s,
+            usable_until=began + self._max_stale_s,
+        )
         return None
 
     def _chosen(self, issuers: Sequence[str]) -> Sequence[_Held]:
@@ -280,6 +315,30 @@ async def _finished(attempts: Sequence[asyncio.Task[Unavailable | None]]) -> Non
     """Wait for all of them. Whoever stops waiting stops nobody's fetch."""
     if attempts:
         await asyncio.wait(attempts)
+
+
+async def _wait_in_line(held: _Held) -> None:
+    """Wait for the attempt that runs, if one does. Raises: Unavailable when too many wait for it."""
+    if held.attempt is None or held.attempt.done():
+        return
+    if held.waiting >= _MAX_WAITING:
+        raise _not_now()
+    held.waiting += 1
+    try:
+        await _finished([held.attempt])
+    finally:
+        held.waiting -= 1
+
+
+def _not_now() -> Unavailable:
+    return Unavailable("the key set of the issuer cannot be had at the moment")
+
+
+def _seen(keys: KeySet, before: _Good | None, *, had: float) -> Mapping[str, _Seen]:
+    """Since when each of `keys` is known, given the set `before`. One that was gone comes anew."""
+    fresh = _Seen(lacked=-math.inf if before is None else before.began, had=had)
+    known = {} if before is None else before.seen
+    return {key.thumbprint: known.get(key.thumbprint, fresh) for key in keys}
 
 
 def _require_keys(keys: KeySet) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from tokensvc.core.keyset import PublicKey
 from tokensvc.exchange.upstream_keys import UpstreamKeys
-from tokensvc.settings import IdentityProvider, Settings, load_agent_keys, load_upstream_keys
+from tokensvc.settings import IdentityProvider, Settings, load_upstream_keys
 from tokensvc.verify.jwks_http import Door, RefreshedKeys, discover, fetch_from, open_door
 from tokensvc.verify.jwks_refresh import Fetch, seconds_since_boot
 
@@ -67,7 +67,7 @@ def _fetch_of(provider: IdentityProvider, door: Door) -> Fetch:
 def upstream_keys_of(
     settings: Settings, *, fetched: RefreshedKeys | None, own: Callable[[], Iterable[PublicKey]]
 ) -> UpstreamKeys:
-    """The keys of the identity providers, those in files read now. A key of `own` or of an agent is none of them.
+    """The keys of the identity providers, those in files read now. A key of `own` is none of them.
 
     `fetched` may be older, and go on, while the same providers publish their keys at the same places.
     Raises: ConfigurationError when a file cannot be read.
@@ -75,7 +75,5 @@ def upstream_keys_of(
     return UpstreamKeys(
         pinned=load_upstream_keys(settings),
         fetched=fetched,
-        order=[provider.iss for provider in settings.identity_providers],
         own=own,
-        agents=[key for keys in load_agent_keys(settings).values() for key in keys],
     )

@@ -36,7 +36,7 @@ def registry_of(settings: Settings, keys: UpstreamKeys) -> Registry:
                 id=agent.id,
                 auth=agent.auth,
                 secret_sha256=agent.secret_sha256,
-                keys=agent_keys.get(agent.id, KeySet([])),
+                keys=keys.of_agent(agent.id, agent_keys.get(agent.id, KeySet([]))),
                 accept_token_endpoint_audience=agent.accept_token_endpoint_audience,
                 max_assertion_lifetime_s=agent.max_assertion_lifetime_s,
                 scopes=agent.scopes,
