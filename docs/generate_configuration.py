@@ -38,8 +38,8 @@ _HEAD: Final = """\
 # Configuration
 
 One TOML file: `tokensvc.toml`, or what `--config` or `TOKENSVC_CONFIG` names. `tokensvc init` writes one with comments
-that works as it is; `tokensvc check-config` names every fault with its key and what to do. It is read once: a change
-counts from the next start.
+that works as it is; `tokensvc check-config` names every fault with its key and what to do. A change
+counts from the next start, or from SIGHUP (operations.md says which keys).
 
 - A key that is not known is refused, with the nearest that is; so is a variable that begins with `TOKENSVC_`.
 - A variable overrides its key in the file. Lists of tables (`[[agent]]` and the like) are the file's alone.

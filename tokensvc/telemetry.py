@@ -81,7 +81,8 @@ class Telemetry:
         """There was no store at the start, so that an empty one was made. `place`: the file, or the URL as shown."""
         # Nobody notices otherwise: a path mistyped or a disk not mounted loses revocations and records.
         meaning = "if there was a store before, its revocations and records are gone, and what was issued is dead"
-        self._write("warning", "store_made", store=place, meaning=meaning)
+        remedy = "on any start but the first: stop, correct store.url or mount its disk, and start again"
+        self._write("warning", "store_made", store=place, meaning=meaning, remedy=remedy)
 
     def store_lost(self, place: str) -> None:
         """The store came back empty, or as an older copy of itself."""

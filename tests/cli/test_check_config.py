@@ -80,7 +80,7 @@ def test_missing_signing_key_is_a_problem(tmp_path: Path) -> None:
     path = write_settings(tmp_path, valid_values())
     result = run("--config", path)
     assert result.exit_code == 3
-    assert "Run: tokensvc keys generate" in result.stderr
+    assert "run: tokensvc keys generate" in result.stderr
     configured(tmp_path)
     assert run("--config", path).exit_code == 0
 

@@ -67,7 +67,10 @@ def test_folder_without_a_key_is_refused_with_the_command_that_makes_one(tmp_pat
     for directory in (tmp_path, tmp_path / "missing"):
         with pytest.raises(ConfigurationError) as raised:
             LocalSigner(directory, Algorithm.ES256, clock=Clock(NOW))
-        assert (raised.value.file, raised.value.remedy) == (str(directory), "Run: tokensvc keys generate")
+        assert (raised.value.file, raised.value.remedy) == (
+            str(directory),
+            "Restore the folder from a back-up; on a first start, or without one, run: tokensvc keys generate",
+        )
     generate_key(tmp_path, Algorithm.ES256, now=NOW)
     LocalSigner(tmp_path, Algorithm.ES256, clock=Clock(NOW))
 

@@ -316,7 +316,7 @@ def _ask(server: _Server, form: dict[str, str | list[str]], proof: Proof, *, as_
 
 
 def _fail_unreachable(exc: Unavailable, url: str, *, as_json: bool) -> NoReturn:
-    remedy = "Look whether the address is right and the token service runs, and try again."
+    remedy = "Look whether the address is right and the token service runs (its log says why it cannot answer)."
     problem = ConfigurationError(exc.description, file=host_of(url), key="", remedy=remedy)
     fail([problem], as_json=as_json, code=ExitCode.UNREACHABLE)
 

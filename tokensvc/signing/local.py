@@ -122,7 +122,7 @@ class LocalSigner:
         seen = {name: self._seen.get(name) or parse_key_file(*file) for name, file in found.items()}
         files = tuple(seen.values())
         if signing_at(files, self._algorithm, now) is None:
-            remedy = "Run: tokensvc keys generate"
+            remedy = "Restore the folder from a back-up; on a first start, or without one, run: tokensvc keys generate"
             problem = f"no signing key for {self._algorithm}"
             raise ConfigurationError(problem, file=str(self._directory), key="", remedy=remedy)
         try:

@@ -121,7 +121,7 @@ def _require_successor(directory: Path, left: Sequence[KeyFile], algorithm: Algo
 
 
 def _no_key(directory: Path, algorithm: Algorithm) -> ConfigurationError:
-    remedy = "Run: tokensvc keys generate"
+    remedy = "Restore the folder from a back-up; on a first start, or without one, run: tokensvc keys generate"
     return ConfigurationError(f"no signing key for {algorithm}", file=str(directory), key="", remedy=remedy)
 
 

@@ -179,7 +179,8 @@ def _later(one: int | None, other: int | None) -> int | None:
 class Operation(Generic[T_co]):
     """One call of the port: which entries it touches, and the decision on a ledger that holds them.
 
-    `now` is set where entries that ended long ago may be forgotten (`forgettable_before`). `listing` asks for records
+    `now` is set where entries that ended long ago may be forgotten (`forgettable_before`). `leaves_mark`: its group
+    leaves a mark although nothing else may have changed. `listing` asks for records
     that only the database knows; then `decide` is not called. An operation is checked when it is made, in its caller:
     one that cannot be stored never reaches the others of its group.
     """
@@ -191,6 +192,7 @@ class Operation(Generic[T_co]):
     records: tuple[str, ...] = ()
     listing: Listing | None = None
     now: int | None = None
+    leaves_mark: bool = False
 
     def answer(self, ledger: Ledger) -> "Answer":
         """The decision, or the ValueError that refused it, as a value."""
@@ -279,8 +281,8 @@ def listing_records(wanted: Listing) -> Operation[list[tuple[int, RecordRow]]]:
 
 
 def pinging() -> Operation[None]:
-    """The operation `Store.ping`: it needs what a write needs, and stores nothing."""
-    return Operation(decide=lambda _ledger: None, writes=True)
+    """The operation `Store.ping`: it writes, as a disk that is full or read-only shows only then."""
+    return Operation(decide=lambda _ledger: None, writes=True, leaves_mark=True)
 
 
 def render_record(record: Record) -> RecordRow:

@@ -82,7 +82,7 @@ class SqliteStore:
         await self._worker.start()
 
     async def ping(self) -> None:
-        """Return when a transaction that writes could begin. Raises: Unavailable."""
+        """Return when something was written. Raises: Unavailable."""
         await self._ask(pinging())
 
     async def close(self) -> None:

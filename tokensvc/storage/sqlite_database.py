@@ -135,10 +135,11 @@ class Database:
     def _transact(self, connection: sqlite3.Connection, operations: Sequence[Operation[object]]) -> list[Answer]:
         now = self._rule.clock()
         writes = any(operation.writes for operation in operations)
+        leaves_mark = any(operation.leaves_mark for operation in operations)
         state, is_lost = self._begin(connection, now, writes=writes)
         try:
             answers, changed = self._apply(connection, operations, state)
-            state = _with_mark(connection, state) if changed else state
+            state = _with_mark(connection, state) if changed or leaves_mark else state
         except Exception:  # noqa: BLE001 - told apart below, operation by operation
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
