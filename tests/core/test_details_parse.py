@@ -122,7 +122,7 @@ def test_tools_are_named_objects_at_least_one(tools: JsonValue) -> None:
 def test_locations_are_1_to_256_distinct_strings() -> None:
     parse_details([{**READ, "locations": [f"https://{n}.example" for n in range(256)]}])
     several: list[JsonValue] = [f"https://{n}.example" for n in range(257)]
-    wrong: list[JsonValue] = [several, [], None, "x:1", {}, ["x:1", "x:1"], [""], ["x:1", 1], [None], [["x:1"]]]
+    wrong: list[JsonValue] = [several, [], None, True, "x:1", {}, ["x:1", "x:1"], [""], ["x:1", 1], [None], [["x:1"]]]
     for refused in wrong:
         refuse([{**READ, "locations": refused}])
 

@@ -298,6 +298,19 @@ def test_a_token_larger_than_the_whole_room_is_accepted_and_not_remembered() -> 
     assert len(exact) == 1
 
 
+def test_a_token_seen_before_passes_on_no_terms_that_would_switch_a_check_off() -> None:
+    cached = CachedVerifier()
+    first = cached.verify_token(BOUND, **TERMS)
+
+    for change in ({"proof": "a proof"}, {"now": float(NOW)}, {"now": float("nan")}):
+        with pytest.raises(TypeError):
+            cached.verify_token(BOUND, **{**TERMS, **change})
+    text: Any = BOUND.encode()
+    with pytest.raises(TokenRefused):
+        cached.verify_token(text, **TERMS)
+    assert cached.verify_token(BOUND, **TERMS) is first
+
+
 def test_a_token_that_is_judged_again_from_the_beginning_takes_no_more_room() -> None:
     cached = CachedVerifier(max_bytes=2 * len(PLAIN))
     for _ in range(4):

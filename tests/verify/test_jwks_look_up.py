@@ -24,7 +24,10 @@ async def test_a_known_key_is_had_without_a_fetch() -> None:
         begun = world.issuer.begun
         world.issuer.gate = asyncio.Event()
         world.clock.now += 600
-        assert await world.keys.look_up(ISS, "old") == OLD.public
+        looking = asyncio.create_task(world.keys.look_up(ISS, "old"))
+        await turns()
+        assert looking.done()
+        assert await looking == OLD.public
         assert world.issuer.begun <= begun + 1
 
 
@@ -173,12 +176,14 @@ async def test_outside_of_its_loop_nothing_is_looked_up() -> None:
 
 async def test_whose_key_it_is_can_be_told() -> None:
     world = World()
+    world.issuer.keys = (NEW, OLD)
     assert world.keys.holder_of(OLD.public.thumbprint) is None
     async with world.keys:
         await world.keys.ensure()
         mine, theirs = OLD.public.thumbprint, world.other.keys[0].public.thumbprint
-        holders = [world.keys.holder_of(thumbprint) for thumbprint in (mine, theirs, NEW.public.thumbprint)]
-        assert holders == [ISS, OTHER, None]
+        nobodys = "A" * 43
+        holders = [world.keys.holder_of(thumbprint) for thumbprint in (mine, NEW.public.thumbprint, theirs, nobodys)]
+        assert holders == [ISS, ISS, OTHER, None]
 
 
 @pytest.mark.parametrize(("copier", "owner"), [(ISS, OTHER), (OTHER, ISS)])
