@@ -44,7 +44,8 @@ class Token:
 
     @property
     def sha256(self) -> str:
-        return sha256(self.text.encode()).hexdigest()
+        """As the service names a user's token: without its signature."""
+        return sha256(self.text.rpartition(".")[0].encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,16 @@ def main() -> None:
         # Typer ends with 1 where the reader has gone, which would mean that a token was refused.
         if isinstance(exc.__context__, BrokenPipeError):
             _fail("Broken pipe")
+        _forget_log()
         raise
+
+
+def _forget_log() -> None:
+    """What a log could not take, as its terminal is closed, does not change how the command ended."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _lead_nowhere(2)
 
 
 def _require_streams() -> None:
@@ -84,11 +93,15 @@ def _fail(problem: str) -> NoReturn:
     with suppress(OSError):
         sys.stderr.write(f"tokensvc: a standard stream cannot be used: {problem}\n")
         sys.stderr.flush()
-    # What is left in a buffer would fail once more at the end of the process.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        os.dup2(nowhere, number)
+    _lead_nowhere(1, 2)
     sys.exit(_UNREACHABLE)
+
+
+def _lead_nowhere(*numbers: int) -> None:
+    """What is left in a buffer would fail once more at the end of the process."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in numbers:
+        os.dup2(nowhere, number)
 
 
 def make_app() -> "typer.Typer":
