@@ -81,6 +81,7 @@ def identity_provider(
         scope_map={},
         required_claims=(),
         id_tokens=False,
+        actor_tokens=False,
         id_token_scope=frozenset(),
         subject_prefix="",
         session_lifetime_s=0,

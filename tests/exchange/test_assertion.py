@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.parties import IDP, ISSUER, make_registry
+from tests.exchange.parties import IDP, ISSUER, identity_provider, make_registry
 from tests.exchange.world import World, claims_of, make_world
 from tests.simulator import ABSENT, Members, ec_key, ed_key, rsa_key, seal
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.actor_token import verify_actor_token
 from tokensvc.exchange.authenticate import ClientAssertion, ClientAuthenticator
 from tokensvc.exchange.parties import AuthMethod, Registry
 from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, JWT_TYPE
@@ -350,6 +351,56 @@ class TestActorToken:
             Reason.SUBJECT_TOKEN_INVALID,
         )
         assert await world.verdict("planner", self.starting(world, token)) is None
+
+    async def test_an_identity_provider_may_say_it_where_it_is_registered_for_that(self, world: World) -> None:
+        names: dict[str, Any] = {"upstream_client_ids": {IDP: "client-7"}}
+        provider = identity_provider(actor_tokens=True)
+
+        def starting(actor_token: str) -> Any:  # noqa: ANN401 - a form
+            user_token = world.user_token(client_id="client-7")
+            return world.starting(user_token, actor_token=actor_token, actor_token_type=JWT_TYPE)
+
+        trusting = world.but(registry=make_registry(provider=provider, planner=names))
+        make = ActorTokens(world, ec_key("idp"))
+        said: Members = {"iss": IDP, "sub": "client-7"}
+        token = make(exp=world.clock.now + 100, **said)
+        assert (await trusting.exchange("planner", starting(token))).expires_in == 100
+
+        refused = (OAuthError.INVALID_REQUEST, Reason.ACTOR_TOKEN_INVALID)
+        assert await trusting.verdict("planner", starting(token)) == refused
+        others = [
+            make(**{**said, "sub": "planner"}),
+            make(**{**said, "sub": "user-1"}),
+            make(**said, act={"sub": "planner"}),
+            make(**said, exp=world.clock.now + 400),
+            make(**{**said, "aud": [ISSUER]}),
+            make(header={"typ": "at+jwt"}, **said),
+            make(header={"kid": ABSENT}, **said),
+            make(header={"kid": "other"}, **said),
+            ActorTokens(world, ec_key("planner"))(header={"kid": "idp"}, **said),
+        ]
+        for other in others:
+            assert await trusting.verdict("planner", starting(other)) == refused
+        fresh = make(jti="fresh", **said)
+        without = world.but(registry=make_registry(planner=names))
+        assert await without.verdict("planner", starting(fresh)) == refused
+        assert await trusting.verdict("planner", starting(fresh)) is None
+
+    @pytest.mark.parametrize(("algorithm", "is_taken"), [("ES256", True), ("RS256", False)])
+    async def test_that_provider_signs_with_what_it_is_registered_with(
+        self, world: World, algorithm: str, *, is_taken: bool
+    ) -> None:
+        provider = identity_provider(actor_tokens=True, algorithms=frozenset({algorithm}))
+        registry = make_registry(provider=provider)
+        token = ActorTokens(world, ec_key("idp"))(iss=IDP)
+        client = registry.agents["planner"]
+        try:
+            await verify_actor_token(token, client=client, registry=registry, terms=world.terms, now=world.clock.now)
+            taken = True
+        except OAuthRefused as refusal:
+            taken = refusal.reason is not Reason.ACTOR_TOKEN_INVALID
+
+        assert taken is is_taken
 
     async def test_both_parameters_or_none_and_no_other_type(self, world: World) -> None:
         token = ActorTokens(world)()

@@ -14,7 +14,6 @@ from tokensvc.core.jws import split_compact, verify_signature
 from tokensvc.core.keyset import PublicKey, find_algorithm
 from tokensvc.core.members import parse_integer, parse_text
 from tokensvc.errors import Malformed
-from tokensvc.exchange.parties import Agent
 from tokensvc.exchange.typ import parse_typ
 from tokensvc.ports import OneTimeValue
 
@@ -101,7 +100,8 @@ def require_assertion(
     payload: Mapping[str, JsonValue],
     kind: AssertionKind,
     *,
-    agent: Agent,
+    iss: str,
+    sub: str,
     audiences: frozenset[str],
     max_lifetime_s: int,
     leeway_s: int,
@@ -109,12 +109,14 @@ def require_assertion(
 ) -> Assertion:
     """What the claims of an opened assertion say, when they are for us and for now.
 
-    `audiences` are the values of `aud` that name us. Raises: Malformed, whose description the agent may see.
+    `iss` and `sub` are who has to say it, and of whom; `audiences` the values of `aud` that name us. Raises: Malformed,
+    whose description the agent may see.
     """
     if not payload.keys().isdisjoint(kind.refused):
         raise Malformed(f"the {kind.name} has a claim that belongs to another kind of token")
-    if not payload.get("iss") == payload.get("sub") == agent.id:
-        raise Malformed(f"iss and sub of the {kind.name} are the client_id")
+    if (payload.get("iss"), payload.get("sub")) != (iss, sub):
+        whose = "the client_id" if iss == sub else "an issuer of such tokens and the agent's name there"
+        raise Malformed(f"iss and sub of the {kind.name} are {whose}")
     aud = payload.get("aud")
     if not isinstance(aud, str) or aud not in audiences:
         # A list could name another server as well, which might present the assertion here.
@@ -131,6 +133,6 @@ def require_assertion(
         raise Malformed(f"the {kind.name} is not valid yet")
     if exp - iat > max_lifetime_s or exp - now > max_lifetime_s + leeway_s:
         raise Malformed(f"the {kind.name} lives longer than {max_lifetime_s} s")
-    # An id has no space in it, so no other agent can make the same value.
-    value = f"{kind.name} {agent.id} {jti}"
+    # Neither an id nor an issuer has a space in it, so nobody else can make the same value.
+    value = f"{kind.name} {iss} {jti}"
     return Assertion(exp=exp, once=OneTimeValue(value=value, until=exp + leeway_s + _REMEMBER_S, made=iat))

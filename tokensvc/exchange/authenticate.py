@@ -105,7 +105,8 @@ def _judge(text: str, agent: Agent, terms: Terms, now: int) -> Assertion | None:
         return require_assertion(
             payload,
             CLIENT_ASSERTION,
-            agent=agent,
+            iss=agent.id,
+            sub=agent.id,
             audiences=frozenset(audiences),
             max_lifetime_s=agent.max_assertion_lifetime_s,
             leeway_s=terms.leeway_s,

@@ -102,6 +102,7 @@ class UpstreamIssuer:
 
     Access tokens have an `aud` of `audience` and a type of `typ`, in lower case without `application/`, "" for none;
     their client stands in `client_claims`. `id_tokens`: ID tokens are taken too, and carry `id_token_scope`.
+    `actor_tokens`: it says who an agent is.
     `scope_claim` and `required_claims` name claims by the members that lead to them. `scope_map`: their names to our
     scopes; unless it is empty, no other name counts. Seconds; `max_token_lifetime_s` None sets no bound.
     """
@@ -117,6 +118,7 @@ class UpstreamIssuer:
     scope_map: Mapping[str, ScopeSet]
     required_claims: tuple[tuple[tuple[str, ...], tuple[str | int | bool, ...]], ...]
     id_tokens: bool
+    actor_tokens: bool
     id_token_scope: ScopeSet
     subject_prefix: str
     session_lifetime_s: int

@@ -186,7 +186,9 @@ class ExchangeService:
         text = asker.request.actor_token
         if text is None:
             return
-        actor_token = verify_actor_token(text, client=asker.client, terms=self._terms, now=asker.now)
+        actor_token = await verify_actor_token(
+            text, client=asker.client, registry=self._registry, terms=self._terms, now=asker.now
+        )
         if await self._store.claim((actor_token.once,), now=asker.now) is Committed.REPLAYED:
             raise refuse_actor_token("used before")
         trail.actor_token_exp = actor_token.exp

@@ -235,6 +235,8 @@ class IdentityProvider:
     """ID tokens are taken as well, of the agent's own client there or of its fronts."""
     id_token_scopes: Scopes = frozenset()
     """What an ID token is good for besides what its `scope_claim` says."""
+    actor_tokens: StrictBool = False
+    """Its JWTs of type `actor+jwt` are taken as `actor_token`: their `sub` is the agent's name there."""
     subject_prefix: SubjectPrefix = ""
     """Put before the names of its users, so that they are nobody else's. No agent's id may begin with it then."""
     session_lifetime_s: Annotated[StrictInt, Field(ge=0, le=MAX_ROOT_LIFETIME_S)] = 0

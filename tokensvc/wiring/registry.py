@@ -86,6 +86,7 @@ def _upstream_of(provider: IdentityProvider, keys: UpstreamKeys) -> UpstreamIssu
         scope_map=dict(provider.scope_map),
         required_claims=provider.required_claims,
         id_tokens=provider.id_tokens,
+        actor_tokens=provider.actor_tokens,
         id_token_scope=provider.id_token_scopes,
         subject_prefix=provider.subject_prefix,
         session_lifetime_s=provider.session_lifetime_s,
