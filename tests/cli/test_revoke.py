@@ -161,7 +161,7 @@ def test_a_user_of_nobody_is_warned_of(tmp_path: Path) -> None:
     [
         ("entry", "short", NOTHING),
         ("key", NOTHING, thumbprint("k")),
-        ("user", "a\x1b[31m", "nobody"),
+        ("user", "x" * 16_385, "a\x1b[31m"),
         ("user", "", "b"),
     ],
 )

@@ -153,7 +153,10 @@ async def test_a_storm_of_unknown_key_ids_is_one_request_for_each_interval(tmp_p
         for interval in range(3):
             service.clock.now += COOLDOWN_S
             storm = (service.start(key="stranger", kid=f"k{n}") for n in range(30))
-            assert await service.statuses(*storm) == [400] * 30
+            statuses = await service.statuses(*storm)
+            # Those who may wait for the one fetch learn that it brought no such key; the others are not held up.
+            assert set(statuses) == {400, 503}
+            assert 8 <= statuses.count(400) < 30
             assert len(service.server.requests) == 2 + interval
         assert (await service.start()).status_code == 200
 
