@@ -28,14 +28,15 @@ from tokensvc.exchange.record import describe_request, describe_subject, record_
 from tokensvc.exchange.request import parse_exchange_request, require_single
 from tokensvc.exchange.service import _answer, _claim, new_id
 from tokensvc.exchange.subject import issuer_of, verify_own_token
+from tokensvc.exchange.upstream_keys import UpstreamKeys
 from tokensvc.server.answer import uncached_json
 from tokensvc.server.client_auth import read_credentials
 from tokensvc.server.form import parse_form
-from tokensvc.settings import load_settings
+from tokensvc.settings import load_agent_keys, load_settings, load_upstream_keys
 from tokensvc.signing.local import LocalSigner
 from tokensvc.storage import ledger, redis_steps
 from tokensvc.verify import StaticKeys, VerifiedToken
-from tokensvc.wiring import registry_of, system_clock, terms_of, upstream_keys_of
+from tokensvc.wiring import registry_of, system_clock, terms_of
 
 GROUP: Final = "steps of an exchange"
 _RAW: Final = "raw"
@@ -70,8 +71,8 @@ class _Service:
         settings = load_settings(config, {})
         self._signer = LocalSigner(settings.keys.dir, settings.keys.algorithm, clock=system_clock)
         self._terms = terms_of(settings)
-        upstream = upstream_keys_of(settings, fetched=None, own=self._signer.public_keys)
-        self._registry = registry_of(settings, upstream)
+        upstream = UpstreamKeys(pinned=load_upstream_keys(settings), own=self._signer.public_keys)
+        self._registry = registry_of(settings, upstream, load_agent_keys(settings))
         self._now = int(time.time())
 
     @property

@@ -12,13 +12,14 @@ from tests.simulator import ec_key
 from tokensvc.core.keyset import Algorithm, KeySet, render_jwks
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.errors import ConfigurationError
-from tokensvc.settings import Settings, StoreSettings
+from tokensvc.exchange.upstream_keys import UpstreamKeys
+from tokensvc.settings import Settings, StoreSettings, load_agent_keys, load_upstream_keys
 from tokensvc.signing.keyfiles import generate_key
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.storage.redis import RedisStore
 from tokensvc.storage.sqlite import SqliteStore
 from tokensvc.telemetry import Telemetry
-from tokensvc.wiring import build_app, open_store, registry_of, system_clock, terms_of, upstream_keys_of
+from tokensvc.wiring import build_app, open_store, registry_of, system_clock, terms_of
 
 
 @pytest.fixture
@@ -45,7 +46,8 @@ def test_terms_are_the_limits(settings: Settings) -> None:
 
 
 async def test_the_registry_is_everybody_configured(settings: Settings) -> None:
-    registry = registry_of(settings, upstream_keys_of(settings, fetched=None, own=FixedSigner(ec_key("o")).public_keys))
+    keys = UpstreamKeys(pinned=load_upstream_keys(settings), own=FixedSigner(ec_key("o")).public_keys)
+    registry = registry_of(settings, keys, load_agent_keys(settings))
 
     planner, retired, api = registry.agents["planner"], registry.agents["retired"], registry.resources[API]
     assert (planner.auth, planner.max_lifetime_s, planner.max_depth) == ("client_secret_basic", 60, 2)

@@ -124,7 +124,5 @@ def usable_scope(registered: ScopeSet, scope: ScopeSet, grammar: ScopeGrammar) -
 
     A wildcard only when it is registered itself; a name also below a registered wildcard.
     """
-    if grammar is ScopeGrammar.EXACT:
-        return scope & registered
     names = frozenset(token for token in scope if not token.endswith("*"))
     return (scope & registered) | (names - uncovered(registered, names, grammar))

@@ -32,7 +32,8 @@ def render_metadata(terms: Terms, registry: Registry) -> dict[str, JsonValue]:
     issuer = terms.issuer
     scopes: list[JsonValue] = [*sorted(registry.scopes_at(registry.resources))]
     # RFC 8414 s3.2 leaves out empty arrays.
-    types: dict[str, JsonValue] = {"authorization_details_types_supported": [*sorted(registry.detail_types())]}
+    detail_types: list[JsonValue] = [*sorted(registry.detail_types())]
+    types: dict[str, JsonValue] = {"authorization_details_types_supported": detail_types} if detail_types else {}
     metadata: dict[str, JsonValue] = {
         "issuer": issuer,
         "token_endpoint": issuer + TOKEN,
@@ -49,7 +50,7 @@ def render_metadata(terms: Terms, registry: Registry) -> dict[str, JsonValue]:
         # Required, and an empty array would be left out: no authorization endpoint, so no response type.
         "response_types_supported": ["none"],
         "scopes_supported": scopes,
-        **(types if registry.detail_types() else {}),
+        **types,
         # Ours: what a verifier of the grant chain is configured with.
         "attenuation": terms.order.attenuation,
         "proper_from": terms.order.proper_from,

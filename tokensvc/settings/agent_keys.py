@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tokensvc.core.jsontext import parse_json_object
-from tokensvc.core.keyset import KeySet, parse_jwks
-from tokensvc.errors import ConfigurationError, KeyRefused, Malformed
+from tokensvc.core.keyset import KeySet
+from tokensvc.settings.key_set_file import read_key_set, unusable_key_set
 from tokensvc.settings.model import Settings
-from tokensvc.smallfile import read_small_file
 
 __all__ = ["load_agent_keys"]
 
@@ -29,7 +27,7 @@ def load_agent_keys(settings: Settings) -> Mapping[str, KeySet]:
         key_set = _read_key_set(agent.jwks_file, agent.id)
         if any(key.thumbprint in seen for key in key_set):
             remedy = "Give every agent a key of its own: whoever holds it is whoever it stands for."
-            raise _unusable(agent.jwks_file, "the key set holds a key of another agent", remedy)
+            raise unusable_key_set(agent.jwks_file, "the key set holds a key of another agent", remedy)
         seen |= {key.thumbprint for key in key_set}
         keys[agent.id] = key_set
     return keys
@@ -37,16 +35,7 @@ def load_agent_keys(settings: Settings) -> Mapping[str, KeySet]:
 
 def _read_key_set(path: Path, agent_id: str) -> KeySet:
     remedy = f"Save the public keys of {agent_id} there, as a JWK set."
-    try:
-        keys = parse_jwks(parse_json_object(read_small_file(path, max_bytes=_MAX_BYTES)))
-    except OSError as exc:
-        raise _unusable(path, f"the key set of an agent cannot be read ({exc.strerror})", remedy) from exc
-    except (Malformed, KeyRefused) as exc:
-        raise _unusable(path, exc.description, remedy) from exc
+    keys = read_key_set(path, of="an agent", max_bytes=_MAX_BYTES, when_unread=remedy, when_unusable=remedy)
     if not len(keys):
-        raise _unusable(path, "the key set holds no signature key", remedy)
+        raise unusable_key_set(path, "the key set holds no signature key", remedy)
     return keys
-
-
-def _unusable(path: Path, problem: str, remedy: str) -> ConfigurationError:
-    return ConfigurationError(problem, file=str(path), key="", remedy=remedy)

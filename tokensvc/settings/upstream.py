@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from tokensvc.core.jsontext import parse_json_object
-from tokensvc.core.keyset import KeySet, parse_jwks
-from tokensvc.errors import ConfigurationError, KeyRefused, Malformed
+from tokensvc.core.keyset import KeySet
+from tokensvc.errors import ConfigurationError
+from tokensvc.settings.key_set_file import read_key_set, unusable_key_set
 from tokensvc.settings.model import IdentityProvider, Settings
-from tokensvc.smallfile import read_small_file
 
 __all__ = ["find_key_problems", "load_upstream_keys"]
 
@@ -47,40 +46,22 @@ def _load(settings: Settings, keys: dict[str, KeySet]) -> Iterator[Configuration
         holders = {seen[key.thumbprint] for key in found if key.thumbprint in seen}
         for holder in sorted(holders):
             # Whoever holds the private half speaks for both.
-            yield ConfigurationError(
-                f"the key set holds a key of another identity provider, {holder}",
-                file=str(provider.jwks_file),
-                key="",
-                remedy="Save each identity provider's own JWK set, or have one of them replace its key.",
-            )
+            remedy = "Save each identity provider's own JWK set, or have one of them replace its key."
+            problem = f"the key set holds a key of another identity provider, {holder}"
+            yield unusable_key_set(provider.jwks_file, problem, remedy)
         seen |= {key.thumbprint: provider.iss for key in found}
 
 
 def _load_key_set(provider: IdentityProvider, path: Path) -> KeySet:
-    file = str(path)
-    try:
-        keys = parse_jwks(parse_json_object(_read(path)))
-    except (Malformed, KeyRefused) as exc:
-        remedy = "Save the JWK set again, as the identity provider publishes it at its jwks_uri."
-        raise ConfigurationError(exc.description, file=file, key="", remedy=remedy) from exc
+    keys = read_key_set(
+        path,
+        of="the identity provider",
+        max_bytes=_MAX_BYTES,
+        when_unread="Save the identity provider's JWK set there, or correct identity_provider.jwks_file.",
+        when_unusable="Save the JWK set again, as the identity provider publishes it at its jwks_uri.",
+    )
     if not any(key.alg in provider.algorithms for key in keys):
         algorithms = " or ".join(sorted(provider.algorithms))
-        raise ConfigurationError(
-            f"the key set holds no signature key for {algorithms}",
-            file=file,
-            key="",
-            remedy="Save the identity provider's current JWK set there, or correct identity_provider.algorithms.",
-        )
+        remedy = "Save the identity provider's current JWK set there, or correct identity_provider.algorithms."
+        raise unusable_key_set(path, f"the key set holds no signature key for {algorithms}", remedy)
     return keys
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_small_file(path, max_bytes=_MAX_BYTES)
-    except OSError as exc:
-        raise ConfigurationError(
-            f"the key set of the identity provider cannot be read ({exc.strerror})",
-            file=str(path),
-            key="",
-            remedy="Save the identity provider's JWK set there, or correct identity_provider.jwks_file.",
-        ) from exc

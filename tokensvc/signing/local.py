@@ -11,7 +11,7 @@ from tokensvc.core.keyset import Algorithm, KeySet
 from tokensvc.errors import ConfigurationError, KeyRefused, Unavailable
 from tokensvc.ports import Clock
 from tokensvc.signing.keyfiles import KeyFile, parse_key_file, read_key_folder
-from tokensvc.signing.rotation import signing_at
+from tokensvc.signing.rotation import no_signing_key, signing_at
 from tokensvc.telemetry import Telemetry
 
 __all__ = ["LocalSigner"]
@@ -122,9 +122,7 @@ class LocalSigner:
         seen = {name: self._seen.get(name) or parse_key_file(*file) for name, file in found.items()}
         files = tuple(seen.values())
         if signing_at(files, self._algorithm, now) is None:
-            remedy = "Restore the folder from a back-up; on a first start, or without one, run: tokensvc keys generate"
-            problem = f"no signing key for {self._algorithm}"
-            raise ConfigurationError(problem, file=str(self._directory), key="", remedy=remedy)
+            raise no_signing_key(self._directory, self._algorithm)
         try:
             KeySet(file.key.public for file in files)
         except KeyRefused as exc:

@@ -22,7 +22,7 @@ from tokensvc.settings.values import MAX_ROOT_LIFETIME_S
 from tokensvc.signing.keyfiles import KeyFile, add_key, list_keys, write_key_file
 from tokensvc.signing.private_files import explained, locked, remove_file
 
-__all__ = ["DEFAULT_DELAY_S", "RETENTION_S", "Rotated", "retire_key", "rotate_key", "signing_at"]
+__all__ = ["DEFAULT_DELAY_S", "RETENTION_S", "Rotated", "no_signing_key", "retire_key", "rotate_key", "signing_at"]
 
 # Twice as long as the key set may be cached (300 s): one verifier may come just before, and fail once.
 DEFAULT_DELAY_S: Final = 600
@@ -39,6 +39,12 @@ class Rotated:
     made: KeyFile
     retiring: tuple[KeyFile, ...]
     removed: tuple[str, ...]
+
+
+def no_signing_key(directory: Path, algorithm: Algorithm) -> ConfigurationError:
+    """The error where no file in `directory` has a key of `algorithm` that signs."""
+    remedy = "Restore the folder from a back-up; on a first start, or without one, run: tokensvc keys generate"
+    return ConfigurationError(f"no signing key for {algorithm}", file=str(directory), key="", remedy=remedy)
 
 
 def signing_at(files: Iterable[KeyFile], algorithm: Algorithm, now: int) -> KeyFile | None:
@@ -63,7 +69,7 @@ def rotate_key(directory: Path, algorithm: Algorithm, *, now: int, delay_s: int)
         present = [file for file in files if file.is_live(now)]
         signing = signing_at(present, algorithm, now)
         if signing is None:
-            raise _no_key(directory, algorithm)
+            raise no_signing_key(directory, algorithm)
         made = add_key(directory, files, algorithm, now=now, not_before=now + delay_s)
         before = [file for file in present if file.key.alg is algorithm]
         retiring = tuple(_ended(file, signing, made.not_before + RETENTION_S) for file in before)
@@ -118,11 +124,6 @@ def _require_successor(directory: Path, left: Sequence[KeyFile], algorithm: Algo
             key="",
             remedy="Make its successor first: tokensvc keys rotate --now",
         )
-
-
-def _no_key(directory: Path, algorithm: Algorithm) -> ConfigurationError:
-    remedy = "Restore the folder from a back-up; on a first start, or without one, run: tokensvc keys generate"
-    return ConfigurationError(f"no signing key for {algorithm}", file=str(directory), key="", remedy=remedy)
 
 
 def _age(file: KeyFile) -> tuple[int, str]:

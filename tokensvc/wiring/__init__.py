@@ -6,7 +6,7 @@ uvicorn.Server(uvicorn_config(app)).run(sockets=[bind("127.0.0.1", 8700)])
 
 from tokensvc.server.listen import bind, uvicorn_config
 from tokensvc.wiring.clock import system_clock
-from tokensvc.wiring.providers import fetched_keys_of, upstream_keys_of
+from tokensvc.wiring.providers import fetched_keys_of
 from tokensvc.wiring.registry import registry_of, terms_of
 from tokensvc.wiring.service import Service, build_app, require_startable
 from tokensvc.wiring.stores import open_store
@@ -21,6 +21,5 @@ __all__ = [
     "require_startable",
     "system_clock",
     "terms_of",
-    "upstream_keys_of",
     "uvicorn_config",
 ]

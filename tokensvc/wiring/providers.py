@@ -1,17 +1,15 @@
-"""The keys of the identity providers: in files, or fetched and kept fresh."""
+"""The keys of the identity providers that are fetched, and kept fresh."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from tokensvc.core.keyset import PublicKey
-from tokensvc.exchange.upstream_keys import UpstreamKeys
-from tokensvc.settings import IdentityProvider, Settings, load_upstream_keys
+from tokensvc.settings import IdentityProvider, Settings
 from tokensvc.verify.jwks_http import Door, RefreshedKeys, discover, fetch_from, open_door
 from tokensvc.verify.jwks_refresh import Fetch, seconds_since_boot
 
-__all__ = ["fetched_keys_of", "places_of", "upstream_keys_of"]
+__all__ = ["fetched_keys_of", "places_of"]
 
 # An identity provider that is slow must not hold up its own users for longer than they wait for a page.
 _FETCH_TIMEOUT_S: Final = 5.0
@@ -62,18 +60,3 @@ def places_of(settings: Settings) -> list[tuple[object, ...]]:
 
 def _fetch_of(provider: IdentityProvider, door: Door) -> Fetch:
     return fetch_from(provider.jwks_url, door) if provider.jwks_url else discover(provider.iss, door)
-
-
-def upstream_keys_of(
-    settings: Settings, *, fetched: RefreshedKeys | None, own: Callable[[], Iterable[PublicKey]]
-) -> UpstreamKeys:
-    """The keys of the identity providers, those in files read now. A key of `own` is none of them.
-
-    `fetched` may be older, and go on, while the same providers publish their keys at the same places.
-    Raises: ConfigurationError when a file cannot be read.
-    """
-    return UpstreamKeys(
-        pinned=load_upstream_keys(settings),
-        fetched=fetched,
-        own=own,
-    )

@@ -1,10 +1,12 @@
 """Who is registered and on which terms: from the settings, as the use cases know them."""
 
+from collections.abc import Mapping
+
 from tokensvc.core.authority import Order
 from tokensvc.core.keyset import KeySet
 from tokensvc.exchange.parties import Agent, Operator, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.upstream_keys import UpstreamKeys
-from tokensvc.settings import NO_TYP, IdentityProvider, Settings, load_agent_keys
+from tokensvc.settings import NO_TYP, IdentityProvider, Settings
 
 __all__ = ["registry_of", "terms_of"]
 
@@ -24,12 +26,8 @@ def terms_of(settings: Settings) -> Terms:
     )
 
 
-def registry_of(settings: Settings, keys: UpstreamKeys) -> Registry:
-    """Everybody who is registered; an identity provider that is disabled is not.
-
-    Raises: ConfigurationError when the keys of an agent cannot be read.
-    """
-    agent_keys = load_agent_keys(settings)
+def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str, KeySet]) -> Registry:
+    """Everybody who is registered; an identity provider that is disabled is not. `agent_keys` by the agent's id."""
     return Registry(
         agents=[
             Agent(

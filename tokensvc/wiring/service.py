@@ -13,6 +13,7 @@ from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.operate import OperatorService
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
+from tokensvc.exchange.upstream_keys import UpstreamKeys
 from tokensvc.ports import Clock, Signer, Store
 from tokensvc.server.app import Configured, Current, configure, make_app
 from tokensvc.settings import Settings, load_agent_keys, load_upstream_keys
@@ -22,7 +23,7 @@ from tokensvc.signing.local import LocalSigner
 from tokensvc.telemetry import Telemetry
 from tokensvc.verify.jwks_http import RefreshedKeys
 from tokensvc.wiring.clock import system_clock
-from tokensvc.wiring.providers import fetched_keys_of, places_of, upstream_keys_of
+from tokensvc.wiring.providers import fetched_keys_of, places_of
 from tokensvc.wiring.registry import registry_of, terms_of
 from tokensvc.wiring.stores import open_store
 
@@ -110,9 +111,12 @@ class Service:
         return self._fetched if places_of(settings) == places_of(self._settings) else fetched_keys_of(settings)
 
     def _configure(self, settings: Settings, fetched: RefreshedKeys | None, own: KeySet) -> Configured:
-        require_own_keys(settings, load_upstream_keys(settings), load_agent_keys(settings), own)
+        # Read once: what was judged is what is used, also where somebody writes the files at this moment.
+        pinned, agent_keys = load_upstream_keys(settings), load_agent_keys(settings)
+        require_own_keys(settings, pinned, agent_keys, own)
         store, signer, clock, terms = self._store, self._signer, self._clock, terms_of(settings)
-        registry = registry_of(settings, upstream_keys_of(settings, fetched=fetched, own=signer.public_keys))
+        upstream_keys = UpstreamKeys(pinned=pinned, fetched=fetched, own=signer.public_keys)
+        registry = registry_of(settings, upstream_keys, agent_keys)
         return configure(
             exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
             introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
