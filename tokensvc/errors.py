@@ -110,7 +110,7 @@ class Reason(StrEnum):
     PROOF_INVALID = "proof_invalid"
     """The DPoP proof does not fit the request, or is no proof at all (RFC 9449 s4.3). The description names the rule.
 
-    Where: resource: invalid_dpop_proof; exchange 6: invalid_dpop_proof, use_dpop_nonce
+    Where: verifier 8: invalid_dpop_proof; exchange 6: invalid_dpop_proof, use_dpop_nonce
     Then: make a new proof for each request, with `htm` and `htu` of that request and the time of now; with
         `use_dpop_nonce` put the nonce of the header `DPoP-Nonce` into it.
     """
