@@ -174,6 +174,12 @@ REQUIREMENTS: Final = (
         tests=("tests/exchange/test_holder.py::test_a_proof_is_used_once",),
     ),
     Requirement(
+        id="DPOP-ANY-CLIENT",
+        section="RFC 9449 s5, s8",
+        text="Clients that know DPoP, nonces included, prove their keys without knowing of this service.",
+        tests=("tests/interop/test_dpop.py::test_a_delegation_between_agents_that_hold_keys",),
+    ),
+    Requirement(
         id="JWK-THUMBPRINT",
         section="RFC 7638 s3",
         text="The thumbprint is SHA-256 over the required members in lexicographic order.",
