@@ -66,12 +66,12 @@ def test_terms_at_their_bounds_are_taken(terms: dict[str, Any]) -> None:
 @pytest.mark.parametrize("terms", [{"issuers": ISSUER}, {"audiences": API}])
 def test_one_string_where_several_are_meant_is_refused(terms: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
-        Expectation.issuer_signed(**{"issuers": [ISSUER], "audiences": [API], **terms})
-    assert Expectation.issuer_signed(issuers=[ISSUER], audiences=(API,)) == SIM.expect()
+        Expectation.bearer(**{"issuers": [ISSUER], "audiences": [API], **terms})
+    assert Expectation.bearer(issuers=[ISSUER], audiences=(API,)) == SIM.expect()
 
 
 def test_keys_of_an_issuer_that_is_not_expected_do_not_make_it_trusted() -> None:
-    expect = Expectation.issuer_signed(issuers=["https://another.example"], audiences=[API])
+    expect = Expectation.bearer(issuers=["https://another.example"], audiences=[API])
 
     assert SIM.reason(TOKEN, expect=expect) is Reason.UNTRUSTED_ISSUER
 

@@ -84,7 +84,7 @@ def test_a_bound_exchange_only_token_needs_its_proof_too() -> None:
     chain = [SIM.root()]
     chain.append(SIM.hop(chain[0], "planner", cnf=KEY))
     exchange_only = SIM.token(SIM.claims(chain, aud=ISSUER, cnf=KEY))
-    expect = Expectation.issuer_signed(issuers=[ISSUER], audiences=[ISSUER])
+    expect = Expectation.bearer(issuers=[ISSUER], audiences=[ISSUER])
 
     assert SIM.reason(exchange_only, expect=expect) is Reason.HOLDER_UNPROVEN
     assert SIM.verify(exchange_only, expect=expect, proof=PROVEN).is_exchange_only

@@ -184,7 +184,7 @@ def add_command(app: typer.Typer, name: str, answer: Answer) -> None:
         authority_prefix: _AuthorityPrefix = "",
         as_json: JsonOption = False,
     ) -> None:
-        from tokensvc.verify import Evidence, Expectation, LifetimeOnly, Order, StaticKeys
+        from tokensvc.verify import Evidence, Expectation, HolderFloor, LifetimeOnly, Order, StaticKeys
         from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
         if not issuer or not audience:
@@ -197,6 +197,7 @@ def add_command(app: typer.Typer, name: str, answer: Answer) -> None:
             audiences=frozenset({audience}),
             root_floor=Evidence(root_floor),
             hop_floor=Evidence(hop_floor),
+            holder=HolderFloor.BEARER,
             order=Order(grammar=scope_grammar, attenuation=attenuation, proper_from=proper_from),
             authorities={} if signed_roots is None else {(issuer, signed_roots.iss): signed_roots.prefix},
             agent_keys=pinned,

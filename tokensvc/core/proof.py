@@ -1,9 +1,9 @@
-"""The DPoP proof (RFC 9449 s4): that whoever sent a request holds a key. A proof belongs to one request and one key.
+"""Proofs that who sent a request holds a key: a DPoP proof (RFC 9449 s4), or the certificate of a TLS connection.
 
-Pure: the text and the request it came with in, a `VerifiedProof` out. Two things are left to the caller, who knows
-more: whether the key is the one that a token is bound to (`verify_token`), and that the proof is used once, which takes
-a memory. Nothing that the proof says is looked at before its signature verified, and its key is nobody's until it is
-compared.
+A DPoP proof belongs to one request and one key. Pure: its text and the request it came with in, a `VerifiedProof` out.
+Two things are left to the caller, who knows more: whether the key is the one that a token is bound to (`verify_token`),
+and that the proof is used once, which takes a memory. Nothing that the proof says is looked at before its signature
+verified, and its key is nobody's until it is compared.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Final, final
 from urllib.parse import urlsplit
 
 from tokensvc.core.jsontext import JsonValue, parse_json_object
@@ -20,7 +20,7 @@ from tokensvc.core.keyset import PRIVATE_MEMBERS, PublicKey, find_algorithm, imp
 from tokensvc.core.members import parse_integer, parse_text
 from tokensvc.errors import KeyRefused, Malformed, Reason, TokenRefused
 
-__all__ = ["DPOP_TYP", "PROOF_AGE_S", "VerifiedProof", "token_hash", "verify_proof"]
+__all__ = ["DPOP_TYP", "PROOF_AGE_S", "ClientCertificate", "VerifiedProof", "token_hash", "verify_proof"]
 
 DPOP_TYP: Final = "dpop+jwt"
 # A proof is made for the request that carries it. A minute is long for that, and short for who has to remember it.
@@ -40,6 +40,7 @@ _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedProof:
     """A proof that fits the request it came with. `jkt` is the RFC 7638 thumbprint of the key, `iat` in epoch seconds.
@@ -59,12 +60,31 @@ class VerifiedProof:
         return f"dpop {self.jkt} {self.jti}"
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """The certificate that the client of a TLS connection proved to hold the key of, by its `thumbprint`.
+
+    That is its SHA-256 in base64url, `x5t#S256` (RFC 8705 s3.1). Who issued it, and until when, says nothing here.
+    """
+
+    thumbprint: str
+
+    @classmethod
+    def of(cls, der: bytes) -> "ClientCertificate":
+        """The certificate with this DER encoding."""
+        return cls(thumbprint=_hash(der))
+
+
 def verify_proof(text: str, *, htm: str, htu: str, now: int, leeway_s: int) -> VerifiedProof:
     """The proof that a key was held for a request with method `htm` to the URI `htu` (RFC 9449 s4.3).
 
-    `htu` may have a query and a fragment; they do not count. `now` in epoch seconds.
-    Raises: TokenRefused (`proof_invalid`).
+    `htu` may have a query and a fragment; they do not count. `now` is whole epoch seconds.
+    Raises: TokenRefused (`proof_invalid`); TypeError when `now` is no integer.
     """
+    if type(now) is not int or type(leeway_s) is not int:
+        # A float could be NaN, and no proof is ever older than that.
+        raise TypeError("now and leeway_s are whole seconds")
     try:
         key, payload = _open(text)
         return _parse_claims(payload, key, htm=htm, htu=htu, now=now, leeway_s=leeway_s)
@@ -73,8 +93,12 @@ def verify_proof(text: str, *, htm: str, htu: str, now: int, leeway_s: int) -> V
 
 
 def token_hash(token: str) -> str:
-    """What `ath` says of the access token `token` (RFC 9449 s4.2): the SHA-256 of its ASCII, in base64url."""
-    return encode_base64url(sha256(token.encode("ascii")).digest()).decode("ascii")
+    """What `ath` says of the access token `token` (RFC 9449 s4.2): the SHA-256 of its ASCII text, in base64url."""
+    return _hash(token.encode("ascii"))
+
+
+def _hash(data: bytes) -> str:
+    return encode_base64url(sha256(data).digest()).decode("ascii")
 
 
 def _open(text: str) -> tuple[PublicKey, Mapping[str, JsonValue]]:
