@@ -36,7 +36,7 @@ def assert_refused(text: str, **terms: Any) -> None:  # noqa: ANN401 - any term
     assert judge(proof()).jkt == HOLDER.public.thumbprint
 
 
-def with_header(**members: object) -> str:
+def with_header(**members: Any) -> str:  # noqa: ANN401 - any member, of any type
     return proof(header=proof_header(**members))
 
 
