@@ -15,6 +15,7 @@ from tokensvc.verify.expectation import Expectation, HolderFloor
 from tokensvc.verify.explain import Change, Explanation, explain_token
 from tokensvc.verify.keysource import KeySource, StaticKeys
 from tokensvc.verify.revocations import LifetimeOnly, RevocationList, RevocationView
+from tokensvc.verify.terms_file import StatedTerms, load_expectation, load_terms
 from tokensvc.verify.verified import UncheckedStep, VerifiedToken
 from tokensvc.verify.verifier import HolderProof, Revocations, verify_token
 
@@ -41,11 +42,14 @@ __all__ = [
     "Revocations",
     "Root",
     "ScopeGrammar",
+    "StatedTerms",
     "StaticKeys",
     "UncheckedStep",
     "VerifiedProof",
     "VerifiedToken",
     "explain_token",
+    "load_expectation",
+    "load_terms",
     "parse_json_object",
     "parse_jwks",
     "verify_proof",
