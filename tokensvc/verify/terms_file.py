@@ -37,7 +37,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 from tokensvc.core.authority import Attenuation, Order
 from tokensvc.core.keyset import KeySet
@@ -133,6 +133,8 @@ def _expectation(top: Table) -> Expectation:
                 expect = Expectation.proof_required(issuers=issuers, audiences=audiences, agent_keys=pins, **terms)
             case _Preset.DELEGATOR_SIGNED:
                 expect = Expectation.delegator_signed(issuers=issuers, audiences=audiences, agent_keys=pins, **terms)
+            case _:
+                assert_never(preset)
         return _with_floors(top, expect)
     except ValueError as exc:
         raise top.refuse("", f"no terms can be meant so: {exc}", "Mend what it names.") from exc
