@@ -170,7 +170,7 @@ class World:
         return verify_token(
             token,
             keys=StaticKeys({ISSUER: self.signer.public_keys()}),
-            expect=replace(Expectation.issuer_signed(issuers=[ISSUER], audiences=audiences), order=self.terms.order),
+            expect=replace(Expectation.bearer(issuers=[ISSUER], audiences=audiences), order=self.terms.order),
             now=self.clock.now if now is None else now,
             revocations=LifetimeOnly(max_s=900),
             proof=UnsafeHolderProvenUpstream(),

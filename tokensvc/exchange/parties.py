@@ -11,7 +11,7 @@ from tokensvc.core.keyset import PublicKey
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod
-from tokensvc.verify import Evidence, Expectation, VerifiedToken
+from tokensvc.verify import Evidence, Expectation, HolderFloor, VerifiedToken
 
 __all__ = ["Agent", "AuthMethod", "IssuerKeys", "Operator", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
 
@@ -167,6 +167,7 @@ class Terms:
             audiences=audiences,
             root_floor=Evidence.ISSUER,
             hop_floor=Evidence.ISSUER,
+            holder=HolderFloor.BEARER,
             order=self.order if order is None else order,
             leeway_s=self.leeway_s,
             max_depth=self.max_depth if max_depth is None else max_depth,
