@@ -111,9 +111,15 @@ def _resolve_paths(settings: Settings, folder: Path) -> Settings:
         provider if provider.jwks_file is None else replace(provider, jwks_file=folder / provider.jwks_file)
         for provider in settings.identity_providers
     )
+    authorities = tuple(
+        authority if authority.jwks_file is None else replace(authority, jwks_file=folder / authority.jwks_file)
+        for authority in settings.authorities
+    )
     agents = tuple(
         agent if agent.jwks_file is None else replace(agent, jwks_file=folder / agent.jwks_file)
         for agent in settings.agents
     )
     keys = replace(settings.keys, dir=folder / settings.keys.dir)
-    return replace(settings, store=store, keys=keys, identity_providers=providers, agents=agents)
+    return replace(
+        settings, store=store, keys=keys, identity_providers=providers, authorities=authorities, agents=agents
+    )
