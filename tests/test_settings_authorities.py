@@ -11,6 +11,7 @@ from tests.simulator import ec_key, rsa_key
 from tokensvc.core.keyset import KeySet, PublicKey, render_jwks
 from tokensvc.errors import ConfigurationError
 from tokensvc.settings import Settings, load_settings, load_upstream_keys
+from tokensvc.settings.agent_keys import AgentKeys
 from tokensvc.settings.reload import examine_change
 from tokensvc.settings.start import require_own_keys
 
@@ -25,7 +26,7 @@ REACHED_HOW = (
 )
 
 
-def with_authority(prefix: str = "corp:", **members: object) -> dict[str, Any]:
+def with_authority(*, prefix: str = "corp:", **members: Any) -> dict[str, Any]:  # noqa: ANN401 - any value a file may hold
     """One provider, and one authority under the same `iss`, with `members`."""
     values = change(valid_values(), (*IDP, "subject_prefix"), prefix)
     plain = {"iss": ISS, "jwks_url": f"{ISS}/roots", "subject_prefix": prefix, "ceiling": {"resources": [API]}}
@@ -37,7 +38,7 @@ def publish(folder: Path, name: str, *keys: PublicKey) -> None:
     (folder / name).write_text(json.dumps(render_jwks(KeySet(keys))))
 
 
-def with_file(folder: Path, *keys: PublicKey, **members: object) -> dict[str, Any]:
+def with_file(folder: Path, *keys: PublicKey, **members: Any) -> dict[str, Any]:  # noqa: ANN401
     """The same with the keys of the roots in a file."""
     publish(folder, "roots.json", *keys)
     return with_authority(jwks_url=ABSENT, jwks_file="roots.json", **members)
@@ -178,7 +179,7 @@ def test_no_agent_has_the_name_of_an_authoritys_user(tmp_path: Path) -> None:
     ]
     assert problems(tmp_path, change(values, (*FIRST, "subject_prefix"), "Plan")) == []
     # Said once, whoever shares the prefix.
-    assert len(problems(tmp_path, with_authority("plan"))) == 1
+    assert len(problems(tmp_path, with_authority(prefix="plan"))) == 1
 
 
 def test_the_resources_of_the_ceiling_are_registered(tmp_path: Path) -> None:
@@ -196,7 +197,8 @@ def test_a_type_of_ours_is_no_access_tokens(tmp_path: Path, typ: str) -> None:
 @pytest.mark.parametrize("name", ["planner", "service"])
 def test_a_key_speaks_for_one_party(tmp_path: Path, name: str) -> None:
     settings = load_settings(write_settings(tmp_path, with_file(tmp_path, ec_key("roots").public)), {})
-    agents, own = {"planner": KeySet([ec_key("planner").public])}, KeySet([ec_key("service").public])
+    agents = {"planner": AgentKeys(assertion=KeySet([ec_key("planner").public]))}
+    own = KeySet([ec_key("service").public])
     require_own_keys(settings, load_upstream_keys(settings), agents, own)
 
     publish(tmp_path, "roots.json", ec_key("roots").public, ec_key(name).public)
@@ -206,7 +208,7 @@ def test_a_key_speaks_for_one_party(tmp_path: Path, name: str) -> None:
 
 def test_an_authority_cannot_be_added_while_the_service_runs(tmp_path: Path) -> None:
     before = load_settings(write_settings(tmp_path, valid_values()), {})
-    values = with_authority("")
+    values = with_authority(prefix="")
     found = examine_change(before, write_settings(tmp_path, values), {})
     assert not isinstance(found, Settings)
     assert [(error.key, error.description) for error in found] == [
