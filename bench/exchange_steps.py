@@ -163,11 +163,12 @@ class _Service:
 
     def verify_again(self, work: _Work) -> Product:
         audience = work.proposal.audience
-        verified = _verify_product(work.token, audience, terms=self._terms, key=self._key(), now=self._now)
+        keys = ChainKeys(issuer=self._terms.issuer, own=KeySet([self._key().public]), authorities={})
+        verified = _verify_product(work.token, audience, terms=self._terms, keys=keys, now=self._now)
         return Product(access_token=work.token, verified=verified)
 
     def describe(self, work: _Work) -> object:
-        return {"request": describe_request(work.request), "subject": describe_subject(work.subject.chain)}
+        return {"request": describe_request(work.request), "subject": describe_subject(work.subject)}
 
     def make_record(self, work: _Work) -> object:
         return record_granted(

@@ -65,7 +65,8 @@ def test_no_authority_has_to_be_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["iss", "ceiling"])
 def test_what_an_authority_has_to_say(tmp_path: Path, name: str) -> None:
     assert problems(tmp_path, with_authority()) == []
-    assert problems(tmp_path, with_authority(**{name: ABSENT})) == [(f"{KEY}.{name}", "is missing")]
+    without: dict[str, Any] = {name: ABSENT}
+    assert problems(tmp_path, with_authority(**without)) == [(f"{KEY}.{name}", "is missing")]
 
 
 def test_the_token_service_is_no_authority(tmp_path: Path) -> None:

@@ -191,7 +191,9 @@ class World:
 
     async def revoke(self, token: str, client_id: str, *, hop: str | None = None) -> None:
         """A request to the revocation endpoint."""
-        service = RevocationService(terms=self.terms, store=self.store, signer=self.signer, clock=self.clock)
+        service = RevocationService(
+            registry=self.registry, terms=self.terms, store=self.store, signer=self.signer, clock=self.clock
+        )
         await service.revoke(token, self.party(client_id), hop=hop)
 
 
