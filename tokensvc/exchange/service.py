@@ -293,7 +293,15 @@ class ExchangeService:
 
 def _claim(new: NewEntry, now: int) -> OneTimeValue:
     entry = new.entry
-    return OneTimeValue(value=entry.jti, until=entry.authority.exp + REMEMBER_S, made=now, note=new.made_from)
+    # What others signed may come again, and was made when they say; what is made here exists from now on.
+    is_signed = entry.claim is not None
+    return OneTimeValue(
+        value=entry.jti,
+        until=entry.authority.exp + REMEMBER_S,
+        made=entry.authority.iat if is_signed else now,
+        note=new.made_from,
+        repeatable=is_signed,
+    )
 
 
 def _require_alive(subject: VerifiedToken, *, is_actor: bool, leeway_s: int, now: int) -> None:
