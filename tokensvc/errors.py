@@ -279,10 +279,10 @@ class Reason(StrEnum):
     Then: ask for less, or have the operator register more for that agent.
     """
     REPLAYED = "replayed"
-    """An entry of the chain was used before.
+    """An entry of the chain, or the DPoP proof, was used before.
 
-    Where: exchange 14: invalid_request
-    Then: send the request anew.
+    Where: exchange 6: invalid_dpop_proof; exchange 14: invalid_request
+    Then: send the request anew, with a new proof.
     """
     # Ours to mend: the answer is 503.
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
