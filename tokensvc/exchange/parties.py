@@ -13,7 +13,22 @@ from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod
 from tokensvc.verify import Evidence, Expectation, VerifiedToken
 
-__all__ = ["Agent", "AuthMethod", "IssuerKeys", "Operator", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
+__all__ = [
+    "REMEMBER_S",
+    "Agent",
+    "AuthMethod",
+    "IssuerKeys",
+    "Operator",
+    "Party",
+    "Registry",
+    "Resource",
+    "Terms",
+    "UpstreamIssuer",
+]
+
+
+REMEMBER_S: Final = 60
+"""How long past its end an entry's id is remembered, so that clocks a minute apart still agree that it was used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +43,8 @@ class Agent:
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`.
     `holder_keys`, those that may be used at the moment, are what its tokens are bound to, the first where another agent
-    delegates to it; `certificate_bound`: they are bound to its certificate (RFC 8705 s3.4).
+    delegates to it; `certificate_bound`: they are bound to its certificate (RFC 8705 s3.4). `evidence` is whose word a
+    hop needs that this agent makes.
     """
 
     id: str
@@ -50,6 +66,7 @@ class Agent:
     upstream_client_ids: Mapping[str, str] = field(default_factory=dict, hash=False)
     holder_keys: Iterable[PublicKey] = ()
     certificate_bound: bool = False
+    evidence: Evidence = Evidence.ISSUER
 
     @property
     def holder_jkt(self) -> str | None:
@@ -71,6 +88,7 @@ class Resource:
     """A service that receives tokens: its identifier (RFC 8707), its scopes, and its credentials for introspection.
 
     `enforces_details`: it looks at the authorization details of every call, so that a tool that is gone is really gone.
+    `evidence` is whose word a hop needs, from the second on, that lists this resource.
     """
 
     id: str
@@ -80,6 +98,7 @@ class Resource:
     auth: AuthMethod
     secret_sha256: tuple[str, ...] = field(repr=False)
     enforces_details: bool
+    evidence: Evidence = Evidence.ISSUER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +160,7 @@ class Terms:
     """The service's own identifier, limits, and the order by which it compares authority.
 
     `configuration` names the version of the settings in records. `dpop_nonces`: proofs carry a nonce of ours.
+    `evidence` is whose word every hop needs from the second on: ours, or its delegator's.
     """
 
     issuer: str
@@ -152,6 +172,7 @@ class Terms:
     max_issued_bytes: int
     configuration: str
     dpop_nonces: bool = False
+    evidence: Evidence = Evidence.ISSUER
 
     @property
     def token_endpoint(self) -> str:
@@ -246,6 +267,11 @@ class Registry:
         """True when each of `resources` is registered as looking at authorization details."""
         known = [self.resources.get(resource) for resource in resources]
         return all(resource is not None and resource.enforces_details for resource in known)
+
+    def wants_signed_hop(self, delegator: str, resources: Iterable[str]) -> bool:
+        """True when the agent `delegator` has to sign its hops, or a hop that lists one of `resources` has to be."""
+        wanted = [self.agents[delegator].evidence, *(self.resources[resource].evidence for resource in resources)]
+        return Evidence.DELEGATOR in wanted
 
     def detail_types(self) -> frozenset[str]:
         """The types of authorization details that some user may hold (RFC 9396 s10)."""

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
-from tokensvc.core.chain import GrantChain, render_grant_chain
+from tokensvc.core.chain import GrantChain, Hop, render_grant_chain
 from tokensvc.core.details import render_details
+from tokensvc.core.entry import Evidence
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import OAuthRefused
@@ -15,6 +17,7 @@ from tokensvc.verify import VerifiedToken
 
 __all__ = [
     "describe_grant",
+    "describe_lone_grant",
     "describe_request",
     "describe_subject",
     "record_granted",
@@ -55,7 +58,7 @@ def describe_request(request: ExchangeRequest) -> dict[str, JsonValue]:
 
 def describe_subject(chain: GrantChain) -> dict[str, JsonValue]:
     """The chain that was presented."""
-    return {"sub": chain.root.sub, "lineage": chain.root.jti, "grant_chain": render_grant_chain(chain)}
+    return {"sub": chain.root.sub, "lineage": chain.root.jti, **_describe_chain(chain)}
 
 
 def describe_grant(token: VerifiedToken) -> dict[str, JsonValue]:
@@ -67,8 +70,22 @@ def describe_grant(token: VerifiedToken) -> dict[str, JsonValue]:
         "scope": render_scope(token.scope),
         "authorization_details": render_details(token.details),
         "exp": token.exp,
-        "grant_chain": render_grant_chain(token.chain),
+        **_describe_chain(token.chain),
     }
+
+
+def _describe_chain(chain: GrantChain) -> dict[str, JsonValue]:
+    """What the entries say, each as if it were plain, and whose word each is: texts that somebody signed stay out."""
+    plain = GrantChain(root=replace(chain.root, claim=None), hops=tuple(replace(hop, claim=None) for hop in chain.hops))
+    root = Evidence.ISSUER if chain.root.claim is None else Evidence.AUTHORITY
+    hops = [Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR for hop in chain.hops]
+    return {"grant_chain": list(render_grant_chain(plain)), "evidence": [root, *hops]}
+
+
+def describe_lone_grant(grant: Hop) -> dict[str, JsonValue]:
+    """A grant that may stand in no chain: whose word it says it is, and for whom."""
+    iss = None if grant.claim is None else _safe(grant.claim.iss)
+    return {"jti": grant.jti, "iss": iss, "actor": _safe(grant.actor)}
 
 
 def record_granted(
