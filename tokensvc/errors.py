@@ -269,7 +269,7 @@ class Reason(StrEnum):
     ROOT_EXCEEDED = "root_exceeded"
     """It is more than the user's token carries; or a signed root says more than its authority may grant here.
 
-    Where: exchange 11: invalid_scope, invalid_authorization_details; of a signed root invalid_request
+    Where: exchange 11: invalid_scope, invalid_authorization_details, invalid_request
     Then: ask for less, or have the user grant more.
     """
     CEILING_EXCEEDED = "ceiling_exceeded"
