@@ -171,7 +171,7 @@ class World:
             token,
             keys=StaticKeys({ISSUER: self.signer.public_keys(), **self._root_keys()}),
             expect=replace(
-                Expectation.issuer_signed(issuers=[ISSUER], audiences=audiences),
+                Expectation.bearer(issuers=[ISSUER], audiences=audiences),
                 order=self.terms.order,
                 authorities={(ISSUER, iss): one.subject_prefix for iss, one in self.registry.authorities.items()},
             ),

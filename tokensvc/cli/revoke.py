@@ -18,8 +18,8 @@ from tokensvc.cli.console import (
     say,
     say_next,
 )
-from tokensvc.cli.judging import say_ascii_json
 from tokensvc.cli.stored import use_store
+from tokensvc.cli.token_view import say_ascii_json
 from tokensvc.core.revocation import RevocationKind
 from tokensvc.errors import OAuthRefused
 

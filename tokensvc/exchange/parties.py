@@ -12,7 +12,7 @@ from tokensvc.core.keyset import PublicKey
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod
-from tokensvc.verify import Evidence, Expectation, VerifiedToken
+from tokensvc.verify import Evidence, Expectation, HolderFloor, VerifiedToken
 
 __all__ = [
     "Agent",
@@ -202,6 +202,7 @@ class Terms:
             audiences=audiences,
             root_floor=Evidence.ISSUER,
             hop_floor=Evidence.ISSUER,
+            holder=HolderFloor.BEARER,
             authorities={(self.issuer, iss): prefix for iss, prefix in self.authorities},
             order=self.order if order is None else order,
             leeway_s=self.leeway_s,
