@@ -101,7 +101,7 @@ async def test_what_the_commands_sign_starts_a_delegation(tmp_path: Path, monkey
         "proof": UnsafeHolderProvenUpstream(),
     }
     expect = replace(
-        Expectation.issuer_signed(issuers=[TOKENS], audiences=[API]),
+        Expectation.bearer(issuers=[TOKENS], audiences=[API]),
         root_floor=Evidence.AUTHORITY,
         authorities={(TOKENS, IDP): "corp:"},
     )

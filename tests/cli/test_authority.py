@@ -182,7 +182,7 @@ def test_a_private_key_where_the_public_ones_should_be_is_refused(tmp_path: Path
 def test_a_key_that_others_may_read_signs_nothing(tmp_path: Path) -> None:
     result = run(*options(write_key(tmp_path, mode=0o640)))
     assert (result.exit_code, result.stdout) == (3, "")
-    assert "other users may read this signing key" in result.stderr
+    assert "other users may read this" in result.stderr
     assert "chmod 600" in result.stderr
     assert run(*options(write_key(tmp_path))).exit_code == 0
 

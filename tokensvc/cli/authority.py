@@ -170,7 +170,7 @@ def _read_details(text: str | None) -> list["JsonValue"]:
 def _read_key(path: Path, kid: str | None) -> "SigningKey":
     """Raises: ConfigurationError, without anything of the key."""
     from tokensvc.core.jws import SigningKey
-    from tokensvc.signing.private_files import read_private_file
+    from tokensvc.private_files import read_private_file
 
     try:
         key = _parse_key(read_private_file(path, max_bytes=_MAX_KEY_BYTES))
