@@ -130,7 +130,7 @@ class Reason(StrEnum):
     """The root is of another issuer or user, or signed by no authority that is trusted for this one.
 
     Where: verifier 11: invalid_token; exchange 8: invalid_request
-    Then: start again from a user's token of an identity provider that is registered now.
+    Then: start again from a user's token, or a root, of an identity provider or authority that is registered now.
     """
     GRANT_INVALID = "grant_invalid"
     """The signed grant of a hop is not its delegator's word for this place in this chain.
@@ -269,9 +269,9 @@ class Reason(StrEnum):
     Then: name the scopes that are needed.
     """
     ROOT_EXCEEDED = "root_exceeded"
-    """It is more than the user's token carries.
+    """It is more than the user's token carries; or a signed root says more than its authority may grant here.
 
-    Where: exchange 11: invalid_scope, invalid_authorization_details
+    Where: exchange 11: invalid_scope, invalid_authorization_details, invalid_request
     Then: ask for less, or have the user grant more.
     """
     CEILING_EXCEEDED = "ceiling_exceeded"
