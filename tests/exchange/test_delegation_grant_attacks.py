@@ -145,7 +145,7 @@ async def test_a_grant_that_leaves_a_member_out_or_gives_it_another_type_is_refu
 
 async def test_a_grant_with_a_member_of_its_own_is_refused(site: Site) -> None:
     for name in ("nbf", "act", "evidence", "grant_chain", "client_id"):
-        await require_refused(site, site.draft(**{name: "x"}), INVALID)
+        await require_refused(site, site.draft().but(**{name: "x"}), INVALID)
 
 
 @pytest.mark.parametrize("text", ["x", "a.b", "a.b.c", "..", "é.é.é", "{}", "a" * 20_000, "a.b.c.d"])
@@ -221,7 +221,7 @@ async def test_a_grant_is_made_between_its_parent_and_now(site: Site) -> None:
 async def test_a_grant_keeps_the_bounds_of_its_delegatee() -> None:
     site = await Site.make(researcher={"max_lifetime_s": 600, "max_depth": 3, "resources": frozenset({CRM})})
     now = site.world.clock.now
-    fits = {"resources": [CRM], "scope": "crm.read", "exp": now + 600, "max_depth": 3}
+    fits: dict[str, Any] = {"resources": [CRM], "scope": "crm.read", "exp": now + 600, "max_depth": 3}
 
     for members, verdict in (
         ({"exp": now + 601}, refused(Reason.LIFETIME_EXCEEDED)),
