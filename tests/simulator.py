@@ -50,6 +50,7 @@ __all__ = [
 
 Members = dict[str, Any]
 
+
 class _Absent:
     """Says the same of itself in every process: the names of tests are made of it."""
 

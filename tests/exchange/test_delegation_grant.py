@@ -1,14 +1,16 @@
 """A hop that its delegator signed: redeemed by the delegator or by the delegatee, once or again, and never cut."""
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.exchange.grants import DELEGATED, INVALID, Draft, Site
 from tests.exchange.holders import holder, make_bound_world, presented
-from tests.exchange.parties import CRM, FILES, ISSUER, make_registry
+from tests.exchange.parties import CRM, FILES, ISSUER, identity_provider, make_registry
 from tests.exchange.world import claims_of, make_world
-from tests.simulator import ec_key, ed_key, rsa_key
+from tests.simulator import Members, ec_key, ed_key, rsa_key
+from tokensvc.core.details import parse_details
 from tokensvc.errors import OAuthError, Reason
 from tokensvc.verify import Evidence, Expectation, LifetimeOnly, StaticKeys, VerifiedToken, verify_token
 from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
@@ -246,6 +248,34 @@ async def test_a_record_tells_what_was_signed_and_not_the_grant(site: Site) -> N
     assert granted["granted"]["evidence"] == ["issuer", "issuer", "delegator"]  # type: ignore[index,call-overload] # the same
     members = ("actor", "scope", "resources", "max_depth", "iat", "exp", "jti", "parent", "cnf")
     assert chain[2] == {name: draft.payload[name] for name in members}  # type: ignore[index] # the same
+
+
+async def test_details_are_granted_as_they_are_signed() -> None:
+    payment: Members = {"type": "payment", "currency": "EUR"}
+    tool: Members = {
+        "type": "attenuating_agent_token",
+        "tools": {"search": {"limit": {"constraint_type": "range", "max": 5}}},
+    }
+    ceiling = {"type": "attenuating_agent_token", "tools": {"search": {}, "read": {}}}
+    provider = identity_provider(ceiling_details=parse_details([ceiling, payment]))
+    keys: Any = {name: {"holder_keys": (holder(name).public,)} for name in ("planner", "researcher")}
+    world = await make_world(registry=make_registry(provider=provider, **keys))
+    request = world.starting(authorization_details=json.dumps([ceiling, payment]))
+    site = Site(
+        world=world, token=(await world.exchange("planner", request, presented(holder("planner"), world))).access_token
+    )
+
+    for details in ([tool], [payment, tool], [tool, payment]):
+        draft = site.draft(authorization_details=details)
+        issued = await site.redeem(draft, authorization_details=json.dumps(details[::-1]))
+        assert issued.authorization_details == claims_of(issued.access_token)["authorization_details"] == details
+        proven_to_a_resource(site, issued.access_token, ISSUER)
+    assert (
+        await site.verdict("planner", site.draft(authorization_details=[tool]), authorization_details="[]") == INVALID
+    )
+    # None are written by leaving the member out.
+    assert await site.verdict("planner", site.draft(authorization_details=[])) == INVALID
+    assert "authorization_details" not in claims_of((await site.delegate(site.draft())).access_token)
 
 
 async def test_a_start_takes_no_grant(site: Site) -> None:
