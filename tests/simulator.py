@@ -201,7 +201,7 @@ class Simulator:
 
     def expect(self) -> Expectation:
         """The terms of the resource `API`."""
-        return Expectation.issuer_signed(issuers=[self.iss], audiences=[API])
+        return Expectation.bearer(issuers=[self.iss], audiences=[API])
 
     def verify(self, token: str, **terms: Any) -> VerifiedToken:  # noqa: ANN401 - any term of verify_token, even a bad one
         """`token` verified by the public verifier at `NOW`, each of its terms replaceable."""

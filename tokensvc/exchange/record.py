@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
 from typing import Final
 
 from tokensvc.core.chain import GrantChain, render_grant_chain
 from tokensvc.core.details import render_details
+from tokensvc.core.entry import Entry
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import OAuthRefused
@@ -53,9 +56,21 @@ def describe_request(request: ExchangeRequest) -> dict[str, JsonValue]:
     }
 
 
-def describe_subject(chain: GrantChain) -> dict[str, JsonValue]:
+def describe_subject(token: VerifiedToken) -> dict[str, JsonValue]:
     """The chain that was presented."""
-    return {"sub": chain.root.sub, "lineage": chain.root.jti, "grant_chain": render_grant_chain(chain)}
+    return {"sub": token.sub, "lineage": token.lineage, **_describe_chain(token.chain)}
+
+
+def _describe_chain(chain: GrantChain) -> dict[str, JsonValue]:
+    """What every entry says. Of one that was signed by others the SHA-256 stands beside, and no signature."""
+    entries: tuple[Entry, ...] = (chain.root, *chain.hops)
+    signed: dict[str, JsonValue] = {
+        entry.jti: sha256(entry.claim.signed.jws.signing_input).hexdigest()
+        for entry in entries
+        if entry.claim is not None
+    }
+    plain = GrantChain(root=replace(chain.root, claim=None), hops=tuple(replace(hop, claim=None) for hop in chain.hops))
+    return {"grant_chain": render_grant_chain(plain), **({"signed_entries": signed} if signed else {})}
 
 
 def describe_grant(token: VerifiedToken) -> dict[str, JsonValue]:
@@ -67,7 +82,7 @@ def describe_grant(token: VerifiedToken) -> dict[str, JsonValue]:
         "scope": render_scope(token.scope),
         "authorization_details": render_details(token.details),
         "exp": token.exp,
-        "grant_chain": render_grant_chain(token.chain),
+        **_describe_chain(token.chain),
     }
 
 
