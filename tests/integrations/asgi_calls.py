@@ -17,6 +17,8 @@ URL: Final = metadata_url(API)
 # planner holds crm.read crm.write files.read mail.send
 TOKEN: Final = SIM.token(SIM.claims(SIM.chain("planner")))
 EXPIRED: Final = SIM.token(SIM.claims(SIM.chain("planner"), iat=NOW - 59, exp=NOW - 30))
+ALSO_DPOP: Final = f', DPoP algs="ES256 Ed25519 RS256", resource_metadata="{URL}"'
+"""What stands behind a Bearer challenge that asks for no scope."""
 DOCUMENT: Final = protected_resource_metadata(
     resource=API, authorization_servers=[ISSUER], scopes_supported=["crm.read"]
 )
