@@ -1,0 +1,91 @@
+"""The certificates that `client_ca_file` vouches for (RFC 8705 s2.1), judged by the service itself.
+
+A proxy proves that the client holds the key of its certificate, and nothing else: whose it is, is not for it to say.
+Revocation lists are not asked: an agent is barred by `enabled = false`.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from tokensvc.core.certificate import ClientCertificate
+
+__all__ = ["ClientAuthorities"]
+
+# Two below a root: each of them stands in the file, so that a client needs to send its own certificate alone.
+_MAX_DEPTH: Final = 3
+
+
+class ClientAuthorities:
+    """The certificate authorities of clients; with none of them nobody is vouched for."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, certificates: Iterable[ClientCertificate] = ()) -> None:
+        contents = [certificate.content for certificate in certificates]
+        self._store = Store(contents) if contents else None
+
+    def vouch_for(self, certificate: ClientCertificate, *, now: int) -> bool:
+        """True where one of them issued it for a client, and it and they are valid at `now` (RFC 5280 s6)."""
+        if self._store is None:
+            return False
+        builder = PolicyBuilder().store(self._store).time(datetime.fromtimestamp(now, UTC).replace(tzinfo=None))
+        policies = builder.max_chain_depth(_MAX_DEPTH).extension_policies(ca_policy=_CA_POLICY, ee_policy=_EE_POLICY)
+        try:
+            policies.build_client_verifier().verify(certificate.content, [])
+        except (VerificationError, ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+            return False
+        return True
+
+
+def _require_ca(_policy: Policy, _certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
+    if not constraints.ca:
+        raise ValueError("an issuer that is no certificate authority")
+
+
+def _require_no_ca(_policy: Policy, _certificate: x509.Certificate, found: x509.BasicConstraints | None) -> None:
+    # An authority of the file is vouched for by itself; it is no client.
+    if found is not None and found.ca:
+        raise ValueError("a certificate authority as client")
+
+
+def _require_cert_sign(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("the key of the issuer may not sign certificates")
+
+
+def _require_signature(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.digital_signature:
+        raise ValueError("the key may not sign, which a client does in the handshake")
+
+
+def _require_client_auth(_policy: Policy, _certificate: x509.Certificate, found: x509.ExtendedKeyUsage | None) -> None:
+    if found is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in found:
+        raise ValueError("not for TLS clients")
+
+
+# Not those for the web, which demand a SubjectAlternativeName and more: certificates of private authorities often have
+# a subject alone. What is there must fit, and a critical extension that nobody knows is refused all the same.
+_CA_POLICY: Final = (
+    ExtensionPolicy.permit_all()
+    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _require_ca)
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _require_cert_sign)
+    .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _require_client_auth)
+)
+_EE_POLICY: Final = (
+    ExtensionPolicy.permit_all()
+    .may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, _require_no_ca)
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _require_signature)
+    .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _require_client_auth)
+)
