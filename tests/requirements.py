@@ -156,6 +156,24 @@ REQUIREMENTS: Final = (
         ),
     ),
     Requirement(
+        id="DPOP-BOUND",
+        section="RFC 9449 s5, s6.1",
+        text="A token for a request with a proof is bound to its key: `cnf.jkt`, and `token_type` is DPoP.",
+        tests=("tests/exchange/test_holder.py::test_a_start_with_a_proof_gives_a_token_that_is_bound_to_the_key",),
+    ),
+    Requirement(
+        id="DPOP-HOLDER",
+        section="RFC 9449 s5",
+        text="A bound token is of no use to who does not prove its key.",
+        tests=("tests/exchange/test_holder.py::test_a_bound_token_is_exchanged_by_nobody_who_does_not_prove_its_key",),
+    ),
+    Requirement(
+        id="DPOP-REPLAY",
+        section="RFC 9449 s11.1",
+        text="A proof is accepted once within the time in which it counts.",
+        tests=("tests/exchange/test_holder.py::test_a_proof_is_used_once",),
+    ),
+    Requirement(
         id="JWK-THUMBPRINT",
         section="RFC 7638 s3",
         text="The thumbprint is SHA-256 over the required members in lexicographic order.",

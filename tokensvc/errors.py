@@ -107,6 +107,13 @@ class Reason(StrEnum):
     Where: verifier 8: invalid_token; exchange 6: invalid_request
     Then: prove the key; where proofs are not supported, get a token that is not bound.
     """
+    PROOF_INVALID = "proof_invalid"
+    """The DPoP proof does not fit the request, or is no proof at all (RFC 9449 s4.3). The description names the rule.
+
+    Where: verifier 8: invalid_dpop_proof; exchange 6: invalid_dpop_proof, use_dpop_nonce
+    Then: make a new proof for each request, with `htm` and `htu` of that request and the time of now; with
+        `use_dpop_nonce` put the nonce of the header `DPoP-Nonce` into it.
+    """
     CHAIN_MISSING = "chain_missing"
     """The token carries no `grant_chain`: nothing shows how its authority came about.
 
@@ -287,7 +294,7 @@ class Reason(StrEnum):
 
 
 class OAuthError(StrEnum):
-    """`error` values of RFC 6749 s5.2, RFC 8693 s2.2.2, RFC 9396 s5 and RFC 7009 s2.2.1."""
+    """`error` values of RFC 6749 s5.2, RFC 8693 s2.2.2, RFC 9396 s5, RFC 9449 s5 and s8, and RFC 7009 s2.2.1."""
 
     INVALID_REQUEST = "invalid_request"
     """The form, a parameter or the subject token is at fault; `reason` says which (RFC 6749 s5.2, RFC 8693 s2.2.2)."""
@@ -299,6 +306,10 @@ class OAuthError(StrEnum):
     """The resources or audiences asked for are not to be had (RFC 8693 s2.2.2, RFC 8707 s2)."""
     INVALID_AUTHORIZATION_DETAILS = "invalid_authorization_details"
     """The authorization details asked for are malformed, or not to be had (RFC 9396 s5)."""
+    INVALID_DPOP_PROOF = "invalid_dpop_proof"
+    """The DPoP proof of the request is at fault (RFC 9449 s5)."""
+    USE_DPOP_NONCE = "use_dpop_nonce"
+    """The proof has to carry the nonce that the header `DPoP-Nonce` gives (RFC 9449 s8)."""
     UNAUTHORIZED_CLIENT = "unauthorized_client"
     """The client is known and may not do this (RFC 6749 s5.2, RFC 7009 s2.1)."""
     UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"

@@ -77,17 +77,6 @@ async def test_a_resource_server_may_not_use_the_token_endpoint(world: World) ->
     assert await world.verdict("planner", world.renewal(first)) is None
 
 
-async def test_a_header_that_is_not_supported_is_refused_by_name(world: World) -> None:
-    service, client = world.exchange_service(), world.party("planner")
-    refusal = await world.refused("planner", world.starting(delegation_grant="x"))
-    with pytest.raises(type(refusal)) as caught:
-        await service.exchange(world.starting(), client, unsupported_header="DPoP")
-
-    assert (caught.value.error, caught.value.reason) == (refusal.error, refusal.reason)
-    assert "DPoP" in caught.value.description
-    assert (await service.exchange(world.starting(), client)).scope == START_SCOPE
-
-
 async def test_the_answer_of_a_start_has_exactly_what_was_asked(world: World) -> None:
     issued = await world.exchange("planner", world.starting(scope="crm.write crm.read", resource=CRM))
 

@@ -23,6 +23,7 @@ from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.holder import NOTHING_PRESENTED, Presented
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.parties import Party, Registry, Terms
 from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, GRANT_TYPE, Form
@@ -31,6 +32,7 @@ from tokensvc.exchange.service import ExchangeService, Issued
 from tokensvc.ports import Store
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.verify import Expectation, LifetimeOnly, StaticKeys, VerifiedToken, verify_token
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 Parameter = str | Iterable[str] | None
 """What a test gives a form parameter: one value, several, or none."""
@@ -90,20 +92,22 @@ class World:
         assert party is not None
         return party
 
-    async def exchange(self, client_id: str, request: Form) -> Issued:
+    async def exchange(self, client_id: str, request: Form, presented: Presented = NOTHING_PRESENTED) -> Issued:
         """The answer of the token endpoint."""
-        return await self.exchange_service().exchange(request, self.party(client_id))
+        return await self.exchange_service().exchange(request, self.party(client_id), presented=presented)
 
-    async def refused(self, client_id: str, request: Form) -> OAuthRefused:
+    async def refused(self, client_id: str, request: Form, presented: Presented = NOTHING_PRESENTED) -> OAuthRefused:
         """The refusal of the token endpoint."""
         with pytest.raises(OAuthRefused) as caught:
-            await self.exchange(client_id, request)
+            await self.exchange(client_id, request, presented)
         return caught.value
 
-    async def verdict(self, client_id: str, request: Form) -> tuple[OAuthError, Reason | None] | None:
+    async def verdict(
+        self, client_id: str, request: Form, presented: Presented = NOTHING_PRESENTED
+    ) -> tuple[OAuthError, Reason | None] | None:
         """Error and reason of the refusal; None when a token is issued."""
         try:
-            await self.exchange(client_id, request)
+            await self.exchange(client_id, request, presented)
         except OAuthRefused as refusal:
             return refusal.error, refusal.reason
         return None
@@ -169,6 +173,7 @@ class World:
             expect=replace(Expectation.issuer_signed(issuers=[ISSUER], audiences=audiences), order=self.terms.order),
             now=self.clock.now if now is None else now,
             revocations=LifetimeOnly(max_s=900),
+            proof=UnsafeHolderProvenUpstream(),
         )
 
     async def introspect(self, token: str, client_id: str) -> Mapping[str, JsonValue]:

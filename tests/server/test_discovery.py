@@ -34,6 +34,7 @@ async def test_the_metadata_says_all_that_is_there_and_nothing_else(client: http
         "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
         "grant_types_supported": [GRANT_TYPE],
+        "dpop_signing_alg_values_supported": ALGORITHMS,
         "response_types_supported": ["none"],
         "scopes_supported": ["crm.delete", "crm.export", "crm.read", "crm.write"],
         "attenuation": "scope",

@@ -24,6 +24,7 @@ __all__ = [
     "NewEntry",
     "Proposal",
     "Shape",
+    "is_server",
     "propose_from_token",
     "propose_start",
     "require_actor",
@@ -52,7 +53,7 @@ class NewEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """The chain and audience of the token to be issued.
+    """The chain, the audience and the `cnf` (member, value) of the token to be issued.
 
     `new_entries` did not exist before; `also_revocable` is what has to be clear of revocations besides the chain.
     """
@@ -60,6 +61,7 @@ class Proposal:
     shape: Shape
     chain: GrantChain
     audience: str
+    cnf: tuple[str, str] | None
     new_entries: tuple[NewEntry, ...]
     also_revocable: tuple[Revocable, ...] = ()
 
@@ -90,10 +92,15 @@ def require_actor(asker: Asker, subject: VerifiedToken) -> Agent:
     return actor
 
 
+def is_server(client: Agent, subject: VerifiedToken) -> bool:
+    """True when `client` is the server of the token's `aud`, to which another agent presented it."""
+    return subject.actor != client.id and subject.audience in client.serves
+
+
 def _require_server(asker: Asker, subject: VerifiedToken) -> Agent:
     """The client as the server of the token's `aud`, to which the token was presented by its actor."""
     client = asker.client
-    if subject.audience not in client.serves or asker.request.requested_actor not in {None, client.id}:
+    if not is_server(client, subject) or asker.request.requested_actor not in {None, client.id}:
         # Whoever else holds this token saw it or stole it.
         raise invalid_request(Reason.NOT_CURRENT_ACTOR, "the client is not the current actor of the subject_token")
     if not asker.registry.may_delegate(subject.actor, client.id):
@@ -110,12 +117,21 @@ def propose_start(asker: Asker, user: UserToken) -> Proposal:
     root = _root(asker, user)
     above = root.authority
     hop = new_hop(
-        asker, target, asker.wanted(), above=above, until=above.exp, parent=root.jti, actor=asker.client, index=1
+        asker,
+        target,
+        asker.wanted(),
+        above=above,
+        until=above.exp,
+        parent=root.jti,
+        actor=asker.client,
+        index=1,
+        jkt=asker.proven.key_of_hop(asker.client),
     )
     return Proposal(
         shape=Shape.START,
         chain=GrantChain(root=root, hops=(hop,)),
         audience=target.audience(asker.terms.issuer),
+        cnf=asker.proven.cnf_of_token(asker.client, hop.jkt),
         new_entries=(NewEntry(entry=root, made_from=user.sha256), NewEntry(entry=hop)),
         also_revocable=user.revocables(),
     )
@@ -171,7 +187,15 @@ def _propose_hop(
     # A presented token lends what it grants, and no longer than it lives itself.
     until = subject.exp if shape is Shape.ACCEPT else above.exp
     hop = new_hop(
-        asker, target, wanted, above=above, until=until, parent=leaf.jti, actor=actor, index=subject.depth + 1
+        asker,
+        target,
+        wanted,
+        above=above,
+        until=until,
+        parent=leaf.jti,
+        actor=actor,
+        index=subject.depth + 1,
+        jkt=_key_of_hop(asker, leaf, actor=actor, shape=shape),
     )
     # What was taken from the delegator since it got its hop is not its to hand on.
     require_within_ceiling(wanted.scope, asker.registry.agents[subject.actor], asker.terms.order.grammar)
@@ -181,8 +205,24 @@ def _propose_hop(
         shape=shape,
         chain=GrantChain(root=subject.chain.root, hops=(*subject.chain.hops, hop)),
         audience=asker.terms.issuer if for_another else target.audience(asker.terms.issuer),
+        cnf=_cnf_of(hop.jkt) if for_another else asker.proven.cnf_of_token(actor, hop.jkt),
         new_entries=(NewEntry(entry=hop),),
     )
+
+
+def _key_of_hop(asker: Asker, leaf: Hop, *, actor: Agent, shape: Shape) -> str | None:
+    """The key of a new hop: a key once bound stays; another agent's is the one that it registered."""
+    match shape:
+        case Shape.DELEGATE:
+            return actor.holder_jkt
+        case Shape.NARROW if leaf.jkt is not None:
+            return leaf.jkt
+        case _:
+            return asker.proven.key_of_hop(actor)
+
+
+def _cnf_of(jkt: str | None) -> tuple[str, str] | None:
+    return None if jkt is None else ("jkt", jkt)
 
 
 def _require_target_within(subject: VerifiedToken, target: Target, actor: Agent, registry: Registry) -> None:
@@ -212,7 +252,11 @@ def _propose_renewal(asker: Asker, subject: VerifiedToken, target: Target) -> Pr
         _require_target_within(subject, target, asker.client, asker.registry)
     require_within_ceiling(granted.scope, asker.client, asker.terms.order.grammar)
     return Proposal(
-        shape=Shape.RENEW, chain=subject.chain, audience=target.audience(asker.terms.issuer), new_entries=()
+        shape=Shape.RENEW,
+        chain=subject.chain,
+        audience=target.audience(asker.terms.issuer),
+        cnf=asker.proven.cnf_of_token(asker.client, subject.chain.leaf.jkt),
+        new_entries=(),
     )
 
 

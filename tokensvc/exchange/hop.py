@@ -17,6 +17,7 @@ from tokensvc.exchange.authority import (
     require_meaning,
     require_within_ceiling,
 )
+from tokensvc.exchange.holder import NOTHING_PROVEN, Proven
 from tokensvc.exchange.parties import Agent, Registry, Terms
 from tokensvc.exchange.request import ExchangeRequest
 from tokensvc.exchange.target import Target
@@ -26,7 +27,10 @@ __all__ = ["Asker", "invalid_request", "new_hop"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """A request with everything that judging it needs. `new_id` makes a fresh `jti`; `now` in epoch seconds."""
+    """A request with everything that judging it needs. `new_id` makes a fresh `jti`; `now` in epoch seconds.
+
+    `proven` are the keys that its sender proved to hold.
+    """
 
     request: ExchangeRequest
     client: Agent
@@ -34,6 +38,7 @@ class Asker:
     terms: Terms
     now: int
     new_id: Callable[[], str]
+    proven: Proven = NOTHING_PROVEN
 
     def wanted(self) -> Wanted:
         """Scope and details as asked for. Raises: OAuthRefused."""
@@ -41,9 +46,18 @@ class Asker:
 
 
 def new_hop(
-    asker: Asker, target: Target, wanted: Wanted, *, above: Authority, until: int, parent: str, actor: Agent, index: int
+    asker: Asker,
+    target: Target,
+    wanted: Wanted,
+    *,
+    above: Authority,
+    until: int,
+    parent: str,
+    actor: Agent,
+    index: int,
+    jkt: str | None,
 ) -> Hop:
-    """Steps 11 to 13 for the hop at `index`, of `actor`, below an entry with the authority `above`."""
+    """Steps 11 to 13 for the hop at `index`, of `actor` and bound to `jkt`, below an entry with authority `above`."""
     registry, terms = asker.registry, asker.terms
     authority = Authority(
         scope=wanted.scope,
@@ -54,8 +68,12 @@ def new_hop(
         iat=max(asker.now, above.iat),
         exp=_latest_exp(asker, until, actor),
         max_depth=above.max_depth if actor.max_depth is None else min(above.max_depth, actor.max_depth),
-        bound=above.bound,
+        bound=jkt is not None,
     )
+    if above.bound and jkt is None:
+        # A bearer credential below a bound one would be usable by whoever finds it.
+        problem = f"what was delegated is bound to a key, and {actor.id} has none: register one in holder_jwks_file"
+        raise invalid_request(Reason.NOT_NARROWER, problem)
     require_attenuated(above, authority, index=index, registry=registry, terms=terms)
     require_within_ceiling(wanted.scope, actor, terms.order.grammar)
     require_meaning(wanted.scope, target.resources, registry=registry, grammar=terms.order.grammar)
@@ -64,7 +82,7 @@ def new_hop(
         exp=_asked_exp(asker, latest=authority.exp),
         max_depth=_asked_max_depth(asker, most=authority.max_depth),
     )
-    return Hop(actor=actor.id, jti=asker.new_id(), parent=parent, jkt=None, authority=authority)
+    return Hop(actor=actor.id, jti=asker.new_id(), parent=parent, jkt=jkt, authority=authority)
 
 
 def _latest_exp(asker: Asker, until: int, actor: Agent) -> int:

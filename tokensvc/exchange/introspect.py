@@ -7,10 +7,12 @@ from tokensvc.core.details import render_details
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import TokenRefused
+from tokensvc.exchange.holder import token_type_of
 from tokensvc.exchange.parties import Agent, Party, Registry, Resource, Terms
 from tokensvc.ports import Clock, Signer, Store
 from tokensvc.verify import StaticKeys, VerifiedToken, verify_token
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 __all__ = ["INACTIVE", "IntrospectionService"]
 
@@ -55,6 +57,8 @@ class IntrospectionService:
             expect=expect,
             now=self._clock(),
             revocations=UnsafeRevocationElsewhere(),
+            # Whoever asks is told what the token is bound to, and checks the proof that came with it.
+            proof=UnsafeHolderProvenUpstream(),
         )
 
 
@@ -75,10 +79,11 @@ def _describe(token: VerifiedToken) -> dict[str, JsonValue]:
         "client_id": token.actor,
         "scope": render_scope(token.scope),
         **details,
-        "token_type": "Bearer",
+        "token_type": token_type_of(token.cnf),
         "iat": token.iat,
         "exp": token.exp,
         "jti": token.jti,
+        **({} if token.cnf is None else {"cnf": dict([token.cnf])}),
         "act": render_act(token.actors),
         "grant_profile": PROFILE,
         "grant_chain": render_grant_chain(token.chain),

@@ -12,6 +12,7 @@ from tokensvc.errors import OAuthError, OAuthRefused, Reason, TokenRefused, Unav
 from tokensvc.exchange.parties import Terms
 from tokensvc.verify import Expectation, StaticKeys, VerifiedToken, verify_token
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 __all__ = ["ACCESS_TOKEN_TYP", "Product", "build_token"]
 
@@ -31,13 +32,16 @@ def build_token(
     chain: GrantChain,
     audience: str,
     *,
+    cnf: tuple[str, str] | None,
     until: int | None,
     terms: Terms,
     key: SigningKey,
     now: int,
     new_id: Callable[[], str],
 ) -> Product:
-    """The token for the leaf of `chain`, verified. `until` is when a credential behind it ends, if one does.
+    """The token for the leaf of `chain`, bound as `cnf` says, verified.
+
+    `until` is when a credential behind it ends, if one does.
 
     Raises: OAuthRefused (`expired`, `too_large`); Unavailable when our own verifier refuses it, which only a fault in
     the service can cause.
@@ -56,7 +60,7 @@ def build_token(
         exp=exp,
         nbf=None,
         jti=new_id(),
-        cnf=None,
+        cnf=cnf,
         details=leaf.authority.details,
     )
     token = seal_compact(render_access_token(claims, chain), typ=ACCESS_TOKEN_TYP, key=key)
@@ -72,7 +76,15 @@ def build_token(
 def _verify_product(token: str, audience: str, *, terms: Terms, key: SigningKey, now: int) -> VerifiedToken:
     keys, expect = _keys_of(terms.issuer, key.public), _expectation_at(terms, audience)
     try:
-        return verify_token(token, keys=keys, expect=expect, now=now, revocations=UnsafeRevocationElsewhere())
+        return verify_token(
+            token,
+            keys=keys,
+            expect=expect,
+            now=now,
+            revocations=UnsafeRevocationElsewhere(),
+            # Nobody holds it yet.
+            proof=UnsafeHolderProvenUpstream(),
+        )
     except TokenRefused as exc:
         raise Unavailable(f"the token built does not pass the verifier ({exc.reason})") from exc
 

@@ -27,6 +27,8 @@ class Agent:
     `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`.
+    `holder_keys`, those that may be used at the moment, are what its tokens are bound to, the first where another agent
+    delegates to it; `certificate_bound`: they are bound to its certificate (RFC 8705 s3.4).
     """
 
     id: str
@@ -46,6 +48,13 @@ class Agent:
     max_depth: int | None
     enabled: bool
     upstream_client_ids: Mapping[str, str] = field(default_factory=dict, hash=False)
+    holder_keys: Iterable[PublicKey] = ()
+    certificate_bound: bool = False
+
+    @property
+    def holder_jkt(self) -> str | None:
+        """The thumbprint of the key that a delegation to this agent is bound to; None where it has none."""
+        return next((key.thumbprint for key in self.holder_keys), None)
 
     @property
     def client_id(self) -> str:
@@ -131,7 +140,7 @@ class UpstreamIssuer:
 class Terms:
     """The service's own identifier, limits, and the order by which it compares authority.
 
-    `configuration` names the version of the settings in records.
+    `configuration` names the version of the settings in records. `dpop_nonces`: proofs carry a nonce of ours.
     """
 
     issuer: str
@@ -142,6 +151,7 @@ class Terms:
     leeway_s: int
     max_issued_bytes: int
     configuration: str
+    dpop_nonces: bool = False
 
     @property
     def token_endpoint(self) -> str:

@@ -47,6 +47,7 @@ def render_metadata(terms: Terms, registry: Registry) -> dict[str, JsonValue]:
         "revocation_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
         "jwks_uri": issuer + JWKS,
         "grant_types_supported": [GRANT_TYPE],
+        "dpop_signing_alg_values_supported": _ALGORITHMS,
         # Required, and an empty array would be left out: no authorization endpoint, so no response type.
         "response_types_supported": ["none"],
         "scopes_supported": scopes,

@@ -3,7 +3,7 @@
 `load_settings` is what a service calls; `examine_settings` hands over every problem at once, for people.
 """
 
-from tokensvc.settings.agent_keys import load_agent_keys
+from tokensvc.settings.agent_keys import AgentKeys, load_agent_keys
 from tokensvc.settings.environment import CONFIG_VARIABLE
 from tokensvc.settings.load import examine_settings, load_settings
 from tokensvc.settings.model import (
@@ -28,6 +28,7 @@ __all__ = [
     "MAX_ROOT_LIFETIME_S",
     "NO_TYP",
     "Agent",
+    "AgentKeys",
     "AuthMethod",
     "Ceiling",
     "IdentityProvider",

@@ -144,6 +144,9 @@ class ServerSettings:
     """The port to listen on; with 0 the system chooses one."""
     max_requests: Annotated[StrictInt, Field(ge=1, le=MAX_REQUESTS)] = DEFAULT_MAX_REQUESTS
     """Requests that a process works on at once; what comes on top is answered 503 at once. GET is not counted."""
+    dpop_nonces: StrictBool = False
+    """DPoP proofs have to carry a nonce that the service gave within the last minutes (RFC 9449 s8), so that nobody can
+    make them beforehand. Costs a client that comes for the first time one more request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -275,6 +278,9 @@ class Agent:
     """
     jwks_file: FilePath | None = None
     """Its public keys, for `private_key_jwt`: a JWK set. No two parties may hold one key."""
+    holder_jwks_file: FilePath | None = None
+    """The public keys that its tokens are bound to, and that it proves by DPoP: a JWK set. May be its `jwks_file`. A
+    delegation to it is bound to the first; keep an old one behind the new one until the last hop ends."""
     accept_token_endpoint_audience: StrictBool = False
     """Its assertions may name the URL of the token endpoint instead of the issuer, as Authlib and Spring do."""
     max_assertion_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_ASSERTION_LIFETIME_S)] = (

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import ConfigurationError, Malformed
+from tokensvc.settings.agent_keys import AgentKeys
 from tokensvc.settings.model import Settings
 from tokensvc.settings.values import MEMORY
 from tokensvc.smallfile import read_small_file
@@ -43,7 +44,7 @@ def require_shareable(settings: Settings, workers: int, *, file: str) -> None:
 
 
 def require_own_keys(
-    settings: Settings, upstream: Mapping[str, KeySet], agents: Mapping[str, KeySet], own: KeySet
+    settings: Settings, upstream: Mapping[str, KeySet], agents: Mapping[str, AgentKeys], own: KeySet
 ) -> None:
     """Whoever holds a key under two names speaks for both. Raises: ConfigurationError.
 
@@ -53,10 +54,13 @@ def require_own_keys(
     thumbprints = {key.thumbprint for key in own}
     issuers = thumbprints | {key.thumbprint for keys in upstream.values() for key in keys}
     for agent in settings.agents:
-        if any(key.thumbprint in issuers for key in agents.get(agent.id, ())):
+        keys = agents.get(agent.id, AgentKeys())
+        for path, key_set in ((agent.jwks_file, keys.assertion), (agent.holder_jwks_file, keys.holder)):
+            if not any(key.thumbprint in issuers for key in key_set):
+                continue
             raise ConfigurationError(
                 "the key set of an agent holds a key of this token service or of an identity provider",
-                file=str(agent.jwks_file),
+                file=str(path),
                 key="",
                 remedy=f"Save the public keys of {agent.id} there, as a JWK set.",
             )

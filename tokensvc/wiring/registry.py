@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 
 from tokensvc.core.authority import Order
-from tokensvc.core.keyset import KeySet
 from tokensvc.exchange.parties import Agent, Operator, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.upstream_keys import UpstreamKeys
-from tokensvc.settings import NO_TYP, IdentityProvider, Settings
+from tokensvc.settings import NO_TYP, AgentKeys, IdentityProvider, Settings
 
 __all__ = ["registry_of", "terms_of"]
 
@@ -23,10 +22,11 @@ def terms_of(settings: Settings) -> Terms:
         leeway_s=limits.leeway_s,
         max_issued_bytes=limits.token_bytes,
         configuration=settings.version,
+        dpop_nonces=settings.server.dpop_nonces,
     )
 
 
-def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str, KeySet]) -> Registry:
+def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str, AgentKeys]) -> Registry:
     """Everybody who is registered; an identity provider that is disabled is not. `agent_keys` by the agent's id."""
     return Registry(
         agents=[
@@ -34,7 +34,8 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
                 id=agent.id,
                 auth=agent.auth,
                 secret_sha256=agent.secret_sha256,
-                keys=keys.of_agent(agent.id, agent_keys.get(agent.id, KeySet([]))),
+                keys=keys.of_agent(agent.id, agent_keys.get(agent.id, AgentKeys()).assertion),
+                holder_keys=keys.of_agent(agent.id, agent_keys.get(agent.id, AgentKeys()).holder),
                 accept_token_endpoint_audience=agent.accept_token_endpoint_audience,
                 max_assertion_lifetime_s=agent.max_assertion_lifetime_s,
                 scopes=agent.scopes,
