@@ -13,13 +13,14 @@ from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, SECP521R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tokensvc.core.jws import encode_base64url
-from tokensvc.core.keyset import MIN_RSA_BITS
-from tokensvc.errors import Malformed, Reason
+from tokensvc.core.keyset import MIN_RSA_BITS, Algorithm, PublicKey, wrap_key
+from tokensvc.errors import KeyRefused, Malformed, Reason
 
 __all__ = [
     "ClientCertificate",
@@ -39,6 +40,13 @@ _PEM: Final = re.compile(
     rb"-----BEGIN CERTIFICATE-----\r?\n((?:[A-Za-z0-9+/]+={0,2}\r?\n)+)-----END CERTIFICATE-----(?:\r?\n|\Z)"
 )
 _PEM_BEGIN: Final = b"-----BEGIN "
+_ALGORITHMS: Final = {
+    EllipticCurvePublicKey: Algorithm.ES256,
+    Ed25519PublicKey: Algorithm.ED25519,
+    RSAPublicKey: Algorithm.RS256,
+}
+# RFC 5280 and the CA/Browser forum agree on these; the package cryptography verifies no others in a chain.
+_CURVES_OF_AUTHORITIES: Final = (SECP256R1, SECP384R1, SECP521R1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +62,22 @@ class ClientCertificate:
         return self.content.public_bytes(Encoding.DER)
 
     @property
-    def public_key_sha256(self) -> str:
-        """Names its public key, of whatever kind, in base64url (RFC 7469 s2.4)."""
-        spki = self.content.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return encode_base64url(sha256(spki).digest())
+    def key_thumbprints(self) -> frozenset[str]:
+        """What its public key is known by: the hash of RFC 7469 s2.4, and that of RFC 7638 where a key set may hold it.
+
+        Two parties that have one of these in common have the key in common.
+        """
+        key = self.content.public_key()
+        names = {certificate_thumbprint(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))}
+        for kind, algorithm in _ALGORITHMS.items():
+            if isinstance(key, kind):
+                try:
+                    wrapped = wrap_key(key, alg=algorithm)
+                except KeyRefused:
+                    # On another curve, say: no key set holds it.
+                    continue
+                names.add(PublicKey.of(wrapped, kid="", alg=algorithm).thumbprint)
+        return frozenset(names)
 
     def is_valid_at(self, now: int) -> bool:
         """True within its validity; both ends belong to it (RFC 5280 s4.1.2.5). `now` in seconds since the epoch."""
@@ -75,7 +95,7 @@ class ClientCertificate:
 
 def certificate_thumbprint(der: bytes) -> str:
     """The `x5t#S256` of a certificate: SHA-256 of its DER, in base64url (RFC 8705 s3.1)."""
-    return encode_base64url(sha256(der).digest())
+    return encode_base64url(sha256(der).digest()).decode("ascii")
 
 
 def parse_certificate(der: bytes) -> ClientCertificate:
@@ -117,10 +137,12 @@ def parse_certificate_header(value: bytes) -> ClientCertificate | None:
 
 
 def is_fit_to_issue(certificate: ClientCertificate) -> bool:
-    """True for a certificate authority whose signatures the package cryptography verifies: of RSA or EC keys."""
-    return certificate.is_authority() and isinstance(
-        certificate.content.public_key(), RSAPublicKey | EllipticCurvePublicKey
+    """True for a certificate authority with an RSA key or one on a NIST curve: other signatures are not verified."""
+    key = certificate.content.public_key()
+    is_known = isinstance(key, RSAPublicKey) or (
+        isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, _CURVES_OF_AUTHORITIES)
     )
+    return is_known and certificate.is_authority()
 
 
 def _decode(base64: bytes) -> bytes:

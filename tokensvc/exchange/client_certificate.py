@@ -23,12 +23,12 @@ from tokensvc.core.certificate import ClientCertificate
 
 __all__ = ["ClientAuthorities"]
 
-# Two below a root: each of them stands in the file, so that a client needs to send its own certificate alone.
-_MAX_DEPTH: Final = 3
-
 
 class ClientAuthorities:
-    """The certificate authorities of clients; with none of them nobody is vouched for."""
+    """The certificate authorities of clients; with none of them nobody is vouched for.
+
+    Each is trusted by itself, root or not, and none but these: a client needs to send its own certificate alone.
+    """
 
     __slots__ = ("_store",)
 
@@ -41,9 +41,9 @@ class ClientAuthorities:
         if self._store is None:
             return False
         builder = PolicyBuilder().store(self._store).time(datetime.fromtimestamp(now, UTC).replace(tzinfo=None))
-        policies = builder.max_chain_depth(_MAX_DEPTH).extension_policies(ca_policy=_CA_POLICY, ee_policy=_EE_POLICY)
+        verifier = builder.extension_policies(ca_policy=_CA_POLICY, ee_policy=_EE_POLICY).build_client_verifier()
         try:
-            policies.build_client_verifier().verify(certificate.content, [])
+            verifier.verify(certificate.content, [])
         except (VerificationError, ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
             return False
         return True

@@ -4,12 +4,14 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from types import FrameType
 from typing import Final, NoReturn
 
 import uvicorn
 from starlette.applications import Starlette
 
+from tokensvc.server.handshake import encrypted_protocol
 from tokensvc.server.protocol import ConnectionLimits, bounded_protocol
 from tokensvc.telemetry import Telemetry
 
@@ -88,15 +90,20 @@ def uvicorn_config(
     graceful_shutdown_s: int = GRACEFUL_SHUTDOWN_S,
     telemetry: Telemetry | None = None,
     limits: ConnectionLimits | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> uvicorn.Config:
     """How uvicorn runs `app`: `uvicorn.Server(config).serve(sockets=[bind(host, port)])`.
 
     `host`, `port` and `fd` count only where no sockets are handed over. With `telemetry`, what uvicorn and we log goes
     there; a process that has its own logging leaves it out. `limits` bounds connections; tests give small ones.
+    With `tls` every connection is encrypted.
     """
     if telemetry is not None:
         for name in TAKEN_OVER:
             telemetry.take_over(logging.getLogger(name))
+    told = Telemetry() if telemetry is None else telemetry
+    # Not uvicorn's own TLS, in which a connection that is not encrypted yet is bounded by nothing.
+    http = bounded_protocol(told, limits) if tls is None else encrypted_protocol(tls, told, limits)
     return uvicorn.Config(
         app,
         host=host,
@@ -104,7 +111,7 @@ def uvicorn_config(
         fd=fd,
         loop="auto",  # uvloop where there is one
         # uvicorn's types ask for a class; it only calls it. A connection must know its server's limits.
-        http=bounded_protocol(Telemetry() if telemetry is None else telemetry, limits),  # type: ignore[arg-type]
+        http=http,  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,

@@ -10,16 +10,17 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.agent_keys import load_agent_keys
+from tokensvc.settings.certificate_files import find_certificate_problems
 from tokensvc.settings.conflicts import find_conflicts
 from tokensvc.settings.environment import read_overrides, refuse_unknown, with_overrides
 from tokensvc.settings.explain import explain
-from tokensvc.settings.model import Settings, StoreSettings
+from tokensvc.settings.model import Agent, IdentityProvider, ServerSettings, Settings, StoreSettings
 from tokensvc.settings.upstream import find_key_problems
 from tokensvc.settings.values import SQLITE
 from tokensvc.smallfile import read_small_file
@@ -29,6 +30,7 @@ __all__ = ["examine_settings", "load_settings"]
 # A thousand agents and as many resources take less; anything larger is another file.
 _MAX_BYTES: Final = 4_000_000
 _SETTINGS: Final = TypeAdapter(Settings)
+_Table = TypeVar("_Table", Agent, IdentityProvider, ServerSettings)
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -67,6 +69,7 @@ def examine_settings(path: Path, environ: Mapping[str, str]) -> Settings | tuple
         for conflict in find_conflicts(settings)
     ]
     problems += find_key_problems(settings)
+    problems += find_certificate_problems(settings)
     try:
         load_agent_keys(settings)
     except ConfigurationError as exc:
@@ -107,13 +110,16 @@ def _resolve_paths(settings: Settings, folder: Path) -> Settings:
         url=settings.store.url if database is None else f"{SQLITE}{folder / database}",
         password_file=None if secret is None else folder / secret,
     )
-    providers = tuple(
-        provider if provider.jwks_file is None else replace(provider, jwks_file=folder / provider.jwks_file)
-        for provider in settings.identity_providers
-    )
+    providers = tuple(_resolved(provider, folder, "jwks_file") for provider in settings.identity_providers)
     agents = tuple(
-        agent if agent.jwks_file is None else replace(agent, jwks_file=folder / agent.jwks_file)
-        for agent in settings.agents
+        _resolved(agent, folder, "jwks_file", "holder_jwks_file", "certificate_file") for agent in settings.agents
     )
+    server = _resolved(settings.server, folder, "tls_certificate_file", "tls_key_file", "client_ca_file")
     keys = replace(settings.keys, dir=folder / settings.keys.dir)
-    return replace(settings, store=store, keys=keys, identity_providers=providers, agents=agents)
+    return replace(settings, store=store, keys=keys, server=server, identity_providers=providers, agents=agents)
+
+
+def _resolved(table: _Table, folder: Path, *names: str) -> _Table:
+    """The same with those files that it names counted from `folder`."""
+    files = {name: folder / path for name in names if (path := getattr(table, name)) is not None}
+    return replace(table, **files) if files else table
