@@ -1,8 +1,8 @@
-"""Certificates for tests: authorities, clients of theirs, and such as nobody issued. Valid from 2020 to 2040, else said.
+"""Certificates for tests: authorities, clients of theirs, and self-signed ones. Valid from 2020 to 2040, else said.
 
-    authority = Authority()
-    client = authority.issue("planner", san_dns="planner.example")
-    client.write(folder, "planner")  # planner.pem and planner.key
+authority = Authority()
+client = authority.issue("planner", san_dns="planner.example")
+client.write(folder, "planner")  # planner.pem and planner.key
 """
 
 from collections.abc import Sequence
@@ -112,7 +112,7 @@ class Authority:
         extensions: Sequence[Extension] = (constraints(ca=True),),
         end: int = END,
     ) -> None:
-        self.issued = _make(
+        self.issued: Issued = _make(
             _dn(name),
             private_key(f"authority {name}") if key is None else key,
             issuer=None if above is None else above.issued,
@@ -135,9 +135,7 @@ class Authority:
         alternative: list[Extension] = [(x509.SubjectAlternativeName(names), False)] if names else []
         subject = _dn(name) if isinstance(name, str) else name
         chosen = private_key(f"client {name}") if key is None else key
-        return _make(
-            subject, chosen, issuer=self.issued, extensions=[*alternative, *extensions], begin=begin, end=end
-        )
+        return _make(subject, chosen, issuer=self.issued, extensions=[*alternative, *extensions], begin=begin, end=end)
 
 
 def self_signed(name: str, *, key: Key | None = None, begin: int = BEGIN, end: int = END) -> Issued:

@@ -87,7 +87,7 @@ class Process:
         store = open_store(settings, telemetry)
         service = Service(settings, store=store, telemetry=telemetry)
         tls = None if service.tls is None else service.tls.context
-        server = Server(uvicorn_config(service.app, telemetry=telemetry, tls=tls), is_worker=told.is_worker)
+        server = Server(uvicorn_config(service.app, telemetry=telemetry), is_worker=told.is_worker, tls=tls)
         return cls(
             store=store,
             service=service,

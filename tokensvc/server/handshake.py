@@ -1,91 +1,107 @@
-"""A connection until it is encrypted: bounded like every other one, which uvicorn's own TLS is not.
+"""Connections until they are encrypted: bounded like every other one, which those of uvicorn's own TLS are not.
 
-There a connection exists only after its handshake, for which a stranger may take a minute, as often as they like.
+There a connection exists only after its handshake, for which any stranger may take a minute, as often as they like.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
 
-from uvicorn import Config
-from uvicorn.server import ServerState
+from tokensvc.server.protocol import BoundedProtocol, Connections, Cut
 
-from tokensvc.server.protocol import BoundedProtocol, ConnectionLimits, Connections, Cut
-from tokensvc.telemetry import Telemetry
+__all__ = ["TlsListener"]
 
-__all__ = ["encrypted_protocol"]
-
-
-def encrypted_protocol(
-    context: ssl.SSLContext, telemetry: Telemetry, limits: ConnectionLimits | None = None
-) -> Callable[..., asyncio.Protocol]:
-    """As `bounded_protocol`, for connections that are encrypted by `context` first."""
-    shared = Connections(limits=ConnectionLimits() if limits is None else limits, telemetry=telemetry)
-
-    def make(
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> asyncio.Protocol:
-        def speak() -> BoundedProtocol:
-            return BoundedProtocol(config, server_state, app_state, _loop, shared=shared)
-
-        return _Handshake(context, shared, server_state, speak)
-
-    return make
+# Without a descriptor or memory left the next try would fail as well.
+_PAUSE_S: Final = 0.1
 
 
-class _Handshake(asyncio.Protocol):
-    """One connection, from its start to the end of its handshake; then `speak` makes what goes on with it."""
+class TlsListener:
+    """Takes the connections of one socket, as the servers of asyncio do, and encrypts them by `context`.
+
+    `make` makes what goes on with them. `connections` are those of the server: each that stands there is shut down when
+    the server is.
+    """
 
     def __init__(
         self,
+        listener: socket.socket,
         context: ssl.SSLContext,
+        *,
+        make: Callable[..., BoundedProtocol],
         shared: Connections,
-        server_state: ServerState,
-        speak: Callable[[], BoundedProtocol],
+        connections: set[Any],
     ) -> None:
+        # Ours to close, whenever others close theirs.
+        self._listener = listener.dup()
+        self._listener.settimeout(0)
         self._context = context
+        self._make = make
         self._shared = shared
-        # As in uvicorn's own protocols: each that stands there is shut down when the server is.
-        self._connections: set[Any] = server_state.connections
-        self._speak = speak
+        self._connections = connections
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._task: asyncio.Task[None] | None = None
-        # What the client sent right behind its handshake.
-        self._early = bytearray()
-        self._has_ended = False
+        self._accepting = self._loop.create_task(self._accept())
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, or make room."""
-        # Nothing may be read before it can be decrypted.
-        transport.pause_reading()
-        self._transport = transport
-        self._connections.add(self)
+    def close(self) -> None:
+        """Take no further connection."""
+        self._accepting.cancel()
+
+    async def wait_closed(self) -> None:
+        """Return once that is so."""
+        with suppress(asyncio.CancelledError):
+            await self._accepting
+
+    async def _accept(self) -> None:
+        with self._listener:
+            while True:
+                try:
+                    connection, _ = await self._loop.sock_accept(self._listener)
+                except OSError:
+                    await asyncio.sleep(_PAUSE_S)
+                    continue
+                self._begin(connection)
+                # Where many wait, the loop has no other turn in between.
+                await asyncio.sleep(0)
+
+    def _begin(self, connection: socket.socket) -> None:
         now = self._loop.time()
-        if not self._shared.make_room(len(self._connections), now=now):
+        if not self._shared.make_room(len(self._connections) + 1, now=now):
+            # No answer: whoever is not encrypted yet could not read it.
             self._shared.telemetry.connection_cut(Cut.CONNECTIONS)
-            self.shutdown()
+            connection.close()
             return
-        self._shared.waiting[self] = now
-        self._task = self._loop.create_task(self._encrypt(transport))
+        handshake = _Handshake(connection, self._shared, self._connections)
+        self._connections.add(handshake)
+        self._shared.waiting[handshake] = now
+        handshake.start(
+            partial(
+                self._loop.connect_accepted_socket,
+                partial(self._make, when_made=handshake.forget),
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=self._shared.limits.head_s,
+                ssl_shutdown_timeout=self._shared.limits.linger_s,
+            )
+        )
 
-    def data_received(self, data: bytes) -> None:
-        """What is decrypted already, in the moment before `speak` is asked."""
-        self._early += data
 
-    def eof_received(self) -> None:
-        """The client ends."""
-        self._has_ended = True
+class _Handshake:
+    """One connection that is not encrypted yet."""
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        del exc
-        self._has_ended = True
-        self._forget()
+    def __init__(self, connection: socket.socket, shared: Connections, connections: set[Any]) -> None:
+        # As long as it is no transport's.
+        self._own: socket.socket | None = connection
+        self._shared = shared
+        self._connections = connections
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, encrypt: Callable[[], Any]) -> None:
+        """Begin."""
+        self._task = asyncio.get_running_loop().create_task(self._run(encrypt))
+        self._task.add_done_callback(self._close_own)
 
     def give_way(self) -> None:
         """End this connection, so that another one has its place."""
@@ -94,42 +110,26 @@ class _Handshake(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """End the connection. uvicorn calls this when the server stops."""
-        self._forget()
-        if self._transport is not None:
-            self._transport.abort()
+        self.forget()
+        if self._task is not None:
+            self._task.cancel()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """From here on it counts by itself, or no more."""
         self._connections.discard(self)
         self._shared.waiting.pop(self, None)
 
-    async def _encrypt(self, transport: asyncio.Transport) -> None:
-        limits = self._shared.limits
-        try:
-            encrypted = await self._loop.start_tls(
-                transport,
-                self,
-                self._context,
-                server_side=True,
-                ssl_handshake_timeout=limits.head_s,
-                ssl_shutdown_timeout=limits.linger_s,
-            )
-        except OSError:
-            # No TLS, a certificate of nobody we know, or too slow: the client has been told by an alert.
-            self._shared.telemetry.connection_cut(Cut.HANDSHAKE)
-            self.shutdown()
-            return
-        is_lost = self._connections.isdisjoint({self})
-        self._forget()
-        if encrypted is None or is_lost or encrypted.is_closing():
-            transport.abort()
-            return
-        self._hand_over(encrypted)
+    def _close_own(self, _task: asyncio.Task[None]) -> None:
+        # Ended before its first step.
+        if self._own is not None:
+            self._own.close()
 
-    def _hand_over(self, encrypted: asyncio.Transport) -> None:
-        following = self._speak()
-        encrypted.set_protocol(following)
-        following.connection_made(encrypted)
-        if self._early:
-            following.data_received(bytes(self._early))
-        if self._has_ended:
-            following.eof_received()
+    async def _run(self, encrypt: Callable[[], Any]) -> None:
+        self._own = None
+        try:
+            await encrypt()
+        except OSError:
+            # No TLS, a certificate of nobody we know, or too slow. By an alert the client has been told.
+            self._shared.telemetry.connection_cut(Cut.HANDSHAKE)
+        finally:
+            self.forget()

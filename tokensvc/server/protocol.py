@@ -155,10 +155,12 @@ class BoundedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         shared: Connections,
+        when_made: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._shared = shared
         self._limits = shared.limits
+        self._when_made = when_made
         # Nothing that still comes is read: the connection ends, now or after the answers that are owed.
         self._is_deaf = False
         self._is_lost = False
@@ -172,6 +174,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first head, or make room (6)."""
+        if self._when_made is not None:
+            self._when_made()
         super().connection_made(transport)
         self._extensions = _extensions_of(transport)
         if not self._shared.make_room(len(self.connections), now=self.loop.time()):
