@@ -70,7 +70,11 @@ def require_current_certificate(settings: Settings, *, now: int) -> None:
     certificate = load_server_certificate(settings)
     if certificate is None or certificate.is_valid_at(now):
         return
-    problem = "the server certificate has expired" if _has_ended(certificate, now) else "is not valid yet"
+    problem = (
+        "the server certificate has expired"
+        if _has_ended(certificate, now)
+        else "the server certificate is not valid yet"
+    )
     remedy = "Have it renewed, or set this machine's clock right."
     raise unusable_file(settings.server.tls_certificate_file or Path(), problem, remedy)
 
