@@ -99,7 +99,7 @@ def test_names_of_attributes_are_those_of_openssl(text: str, oid: x509.ObjectIde
         (EMAIL, "planner@example.com", {"san_email": "planner@example.com"}, {"san_dns": "planner@example.com"}),
     ],
 )
-def test_an_alternative_name_is_exact(kind: SubjectKind, text: str, good: dict[str, str], bad: dict[str, str]) -> None:
+def test_an_alternative_name_is_exact(kind: SubjectKind, text: str, good: dict[str, Any], bad: dict[str, Any]) -> None:
     rule = parse_subject_rule(kind, text)
 
     assert rule.fits(AUTHORITY.issue(text[:64], **good).content)

@@ -8,11 +8,13 @@ A value that cannot be used (2, 3) ends the examination before step 5, which nee
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from operator import is_
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import is_pydantic_dataclass
 
 from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.agent_keys import load_agent_keys
@@ -20,7 +22,7 @@ from tokensvc.settings.certificate_files import find_certificate_problems
 from tokensvc.settings.conflicts import find_conflicts
 from tokensvc.settings.environment import read_overrides, refuse_unknown, with_overrides
 from tokensvc.settings.explain import explain
-from tokensvc.settings.model import Agent, IdentityProvider, ServerSettings, Settings, StoreSettings
+from tokensvc.settings.model import Settings
 from tokensvc.settings.upstream import find_key_problems
 from tokensvc.settings.values import SQLITE
 from tokensvc.smallfile import read_small_file
@@ -30,7 +32,6 @@ __all__ = ["examine_settings", "load_settings"]
 # A thousand agents and as many resources take less; anything larger is another file.
 _MAX_BYTES: Final = 4_000_000
 _SETTINGS: Final = TypeAdapter(Settings)
-_Table = TypeVar("_Table", Agent, IdentityProvider, ServerSettings)
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -105,21 +106,27 @@ def _unusable(path: Path, problem: str, remedy: str) -> ConfigurationError:
 
 def _resolve_paths(settings: Settings, folder: Path) -> Settings:
     database = settings.store.sqlite_path
-    secret = settings.store.password_file
-    store = StoreSettings(
-        url=settings.store.url if database is None else f"{SQLITE}{folder / database}",
-        password_file=None if secret is None else folder / secret,
-    )
-    providers = tuple(_resolved(provider, folder, "jwks_file") for provider in settings.identity_providers)
-    agents = tuple(
-        _resolved(agent, folder, "jwks_file", "holder_jwks_file", "certificate_file") for agent in settings.agents
-    )
-    server = _resolved(settings.server, folder, "tls_certificate_file", "tls_key_file", "client_ca_file")
-    keys = replace(settings.keys, dir=folder / settings.keys.dir)
-    return replace(settings, store=store, keys=keys, server=server, identity_providers=providers, agents=agents)
+    if database is not None:
+        store = replace(settings.store, url=f"{SQLITE}{folder / database}")
+        settings = replace(settings, store=store)
+    return replace(settings, **_resolved_members(settings, folder))
 
 
-def _resolved(table: _Table, folder: Path, *names: str) -> _Table:
-    """The same with those files that it names counted from `folder`."""
-    files = {name: folder / path for name in names if (path := getattr(table, name)) is not None}
-    return replace(table, **files) if files else table
+def _resolved(value: object, folder: Path) -> object:
+    """`value` with every path in it counted from `folder`; itself where there is none."""
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, tuple):
+        items = [_resolved(item, folder) for item in value]
+        return value if all(map(is_, items, value)) else tuple(items)
+    if not isinstance(value, type) and is_pydantic_dataclass(type(value)):
+        # What it is an instance of is known to be a dataclass, which types cannot say.
+        changed = _resolved_members(value, folder)
+        return replace(value, **changed) if changed else value  # type: ignore[type-var]
+    return value
+
+
+def _resolved_members(table: object, folder: Path) -> dict[str, Any]:
+    members = [member.name for member in fields(table) if member.init]  # type: ignore[arg-type]
+    resolved = {name: _resolved(getattr(table, name), folder) for name in members}
+    return {name: value for name, value in resolved.items() if value is not getattr(table, name)}

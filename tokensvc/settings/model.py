@@ -58,7 +58,9 @@ __all__ = [
     "NO_TYP",
     "Agent",
     "AuthMethod",
+    "Authority",
     "Ceiling",
+    "HopEvidence",
     "IdentityProvider",
     "KeySettings",
     "Limits",
@@ -113,6 +115,13 @@ class AuthMethod(StrEnum):
         return self in {AuthMethod.TLS_CLIENT_AUTH, AuthMethod.SELF_SIGNED_TLS_CLIENT_AUTH}
 
 
+class HopEvidence(StrEnum):
+    """Whose word a hop needs, from the second one on."""
+
+    ISSUER = "issuer"
+    DELEGATOR = "delegator"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class StoreSettings:
     """Where state is kept.
@@ -152,7 +161,8 @@ class ServerSettings:
     port: Annotated[StrictInt, Field(ge=0, le=65535)] = 8700
     """The port to listen on; with 0 the system chooses one."""
     max_requests: Annotated[StrictInt, Field(ge=1, le=MAX_REQUESTS)] = DEFAULT_MAX_REQUESTS
-    """Requests that a process works on at once; what comes on top is answered 503 at once. GET is not counted."""
+    """Requests that a process works on at once; what comes on top is answered 503 at once. GET is not counted,
+    but where a client proves itself."""
     dpop_nonces: StrictBool = False
     """DPoP proofs have to carry a nonce that the service gave within the last minutes (RFC 9449 s8), so that nobody can
     make them beforehand. Costs a client that comes for the first time one more request."""
@@ -212,7 +222,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Ceiling:
-    """What the users of one identity provider can authorise at most."""
+    """What the users of one identity provider or authority can authorise at most."""
 
     resources: SomeResources
     """The resources. Each is registered as `[[resource]]`; a root gets no scope but theirs."""
@@ -292,10 +302,40 @@ class IdentityProvider:
     @property
     def reach(self) -> UnsafeReach | None:
         """Where keys may be fetched from besides the public internet."""
-        if not self.private_networks:
-            return None
-        loopback = all(ip_network(network).is_loopback for network in self.private_networks)
-        return UnsafeReach(networks=self.private_networks, plain_http=loopback)
+        return _reach(self.private_networks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Authority:
+    """Who signs roots: JWTs of what a user lets an agent do. It may be an identity provider too, by another key."""
+
+    iss: Name
+    """The `iss` of its roots, letter by letter."""
+    enabled: StrictBool = True
+    """`false` bars it, and with it every chain below its roots."""
+    jwks_file: FilePath | None = None
+    """The public keys of its roots in a file: a JWK set. Read at the start. One of two."""
+    jwks_url: Name | None = None
+    """The public keys of its roots by https: where it publishes them. No key there may sign anything but roots."""
+    private_networks: Networks = ()
+    """Networks that keys may be fetched from besides the public internet, as for an identity provider.
+
+    Written: list of networks in CIDR notation
+    """
+    subject_prefix: SubjectPrefix = ""
+    """Put before the names of its users. That of the identity provider with the same `iss`, and nobody else's."""
+    ceiling: Ceiling
+    """What its roots may grant. One that says more is refused; nothing is cut."""
+
+    @property
+    def key_holder(self) -> str:
+        """Whose keys they are, in one namespace with the `iss` of identity providers: no `iss` has a space in it."""
+        return f"authority {self.iss}"
+
+    @property
+    def reach(self) -> UnsafeReach | None:
+        """Where keys may be fetched from besides the public internet."""
+        return _reach(self.private_networks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -362,6 +402,8 @@ class Agent:
     """Of a delegation to this agent."""
     max_depth: Depth | None = None
     """The highest hop that may ever stand below one of this agent, counted from the first (1)."""
+    evidence: HopEvidence = HopEvidence.ISSUER
+    """With `delegator` it signs every hop that it makes, for others and for itself, as a `delegation_grant`."""
     enabled: StrictBool = True
     """`false` bars it, and with it every chain that it is in."""
 
@@ -393,6 +435,9 @@ class Resource:
     """How it proves itself when it asks."""
     enforces_details: StrictBool = False
     """It checks the details of every call, so that under `attenuation = "authority"` less tools are less authority."""
+    evidence: HopEvidence = HopEvidence.ISSUER
+    """With `delegator` every hop that lists it, from the second on, is signed by its delegator. Its verifier can then
+    demand as much (`hop_floor`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -429,12 +474,18 @@ class Settings:
     Verifiers are told the same."""
     scope_grammar: ScopeGrammar = ScopeGrammar.EXACT
     """Plain names, or names in which `crm.*` covers `crm.read`. Verifiers are told the same."""
+    evidence: HopEvidence = HopEvidence.ISSUER
+    """Whose word each hop needs from the second on: this service's, or its delegator's, by a `delegation_grant`. With
+    `delegator` no unsigned one is made, and none by a server for itself (`serves`)."""
     store: StoreSettings = Field(default_factory=StoreSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
     keys: KeySettings = Field(default_factory=KeySettings)
     limits: Limits = Field(default_factory=Limits)
     identity_providers: Annotated[tuple[IdentityProvider, ...], entries(at_least=1, at_most=MAX_PROVIDERS)] = Field(
         validation_alias="identity_provider"
+    )
+    authorities: Annotated[tuple[Authority, ...], entries(at_most=MAX_PROVIDERS)] = Field(
+        default=(), validation_alias="authority"
     )
     agents: Annotated[tuple[Agent, ...], entries(at_most=MAX_ITEMS)] = Field(default=(), validation_alias="agent")
     resources: Annotated[tuple[Resource, ...], entries(at_least=1, at_most=MAX_ITEMS)] = Field(
@@ -446,8 +497,20 @@ class Settings:
 
     version: str = Field(init=False, default="")
 
+    @property
+    def user_sources(self) -> tuple[IdentityProvider | Authority, ...]:
+        """Everybody whose word starts a delegation; an authority may have the `iss` of an identity provider."""
+        return (*self.identity_providers, *self.authorities)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", hashlib.sha256(render_json(_plain(self))).hexdigest()[:12])
+
+
+def _reach(private_networks: Networks) -> UnsafeReach | None:
+    if not private_networks:
+        return None
+    loopback = all(ip_network(network).is_loopback for network in private_networks)
+    return UnsafeReach(networks=private_networks, plain_http=loopback)
 
 
 def _plain(value: object) -> JsonValue:
