@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from tests.certificates import self_signed, server_certificate
+from tests.cli.running import until
 from tests.server.certified import (
     PLANNER,
     PROXY_HEADER,
@@ -22,7 +24,9 @@ from tests.server.certified import (
     serving_tls,
 )
 from tests.server.world import API, basic, exchange_form
+from tokensvc.errors import ConfigurationError
 from tokensvc.server.protocol import ConnectionLimits
+from tokensvc.server.tls import ServerTls
 
 PLANNER_ID = {"client_id": "planner"}
 RESEARCHER_ID = {"client_id": "researcher"}
@@ -162,6 +166,38 @@ def test_handshakes_count_as_connections_and_give_way(tmp_path: Path, loop: str)
         assert "connections" in served.cuts()
         for connection in silent:
             connection.close()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_where_nobody_waited_long_enough_the_new_connection_is_refused(tmp_path: Path, loop: str) -> None:
+    limits = ConnectionLimits(connections=1, give_way_s=1000)
+    with serving_tls(tmp_path, loop=loop, limits=limits) as served:
+        form = {"token": "x", **PLANNER_ID}
+        with socket.create_connection(("127.0.0.1", served.port), timeout=TIMEOUT_S):
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                served.ask("/introspect", form, "planner")
+            assert served.cuts() == ["connections"]
+        until(lambda: "handshake" in served.cuts())
+
+        assert served.ask("/introspect", form, "planner").status == 200
+
+
+def test_a_key_that_cannot_be_used_is_refused_and_nobody_is_asked_for_a_password(tmp_path: Path) -> None:
+    certificate, key = (Path(path) for path in server_certificate(SERVERS).write(tmp_path, "server"))
+    tls = ServerTls(certificate=certificate, key=key, clients=())
+    assert tls.context.verify_mode is ssl.CERT_NONE
+    assert tls.context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+    encrypted = server_certificate(SERVERS).key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")
+    )
+    for content in (encrypted, self_signed("another").key_pem, b""):
+        key.write_bytes(content)
+        with pytest.raises(ConfigurationError):
+            tls.renew(())
+    server_certificate(SERVERS).write(tmp_path, "server")
+    tls.renew([PLANNER.parsed])
+    assert tls.context.verify_mode is ssl.CERT_OPTIONAL
 
 
 def test_a_server_that_stops_waits_for_no_handshake(tmp_path: Path) -> None:

@@ -40,6 +40,14 @@ class SubjectKind(StrEnum):
     SAN_EMAIL = "tls_client_auth_san_email"
 
 
+_ALTERNATIVES: Final[dict[SubjectKind, type[x509.GeneralName]]] = {
+    SubjectKind.SAN_DNS: x509.DNSName,
+    SubjectKind.SAN_URI: x509.UniformResourceIdentifier,
+    SubjectKind.SAN_IP: x509.IPAddress,
+    SubjectKind.SAN_EMAIL: x509.RFC822Name,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectRule:
     """A name in its one form: equal rules are fitted by the same certificates."""
@@ -58,22 +66,9 @@ class SubjectRule:
             found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
             return False
-        return self.name in self._names(found.value)
-
-    def _names(self, names: x509.SubjectAlternativeName) -> list[object]:
-        match self.kind:
-            case SubjectKind.SUBJECT_DN:
-                return []
-            case SubjectKind.SAN_DNS:
-                return [name.lower() for name in names.get_values_for_type(x509.DNSName)]
-            case SubjectKind.SAN_URI:
-                return [*names.get_values_for_type(x509.UniformResourceIdentifier)]
-            case SubjectKind.SAN_IP:
-                return [*names.get_values_for_type(x509.IPAddress)]
-            case SubjectKind.SAN_EMAIL:
-                return [*names.get_values_for_type(x509.RFC822Name)]
-            case _:
-                assert_never(self.kind)
+        kind = _ALTERNATIVES[self.kind]
+        names = [name.value for name in found.value if isinstance(name, kind)]
+        return self.name in ([str(name).lower() for name in names] if kind is x509.DNSName else names)
 
 
 def parse_subject_rule(kind: SubjectKind, text: str) -> SubjectRule:

@@ -49,11 +49,6 @@ class ClientAuthorities:
         return True
 
 
-def _require_ca(_policy: Policy, _certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
-    if not constraints.ca:
-        raise ValueError("an issuer that is no certificate authority")
-
-
 def _require_no_ca(_policy: Policy, _certificate: x509.Certificate, found: x509.BasicConstraints | None) -> None:
     # An authority of the file is vouched for by itself; it is no client.
     if found is not None and found.ca:
@@ -76,10 +71,11 @@ def _require_client_auth(_policy: Policy, _certificate: x509.Certificate, found:
 
 
 # Not those for the web, which demand a SubjectAlternativeName and more: certificates of private authorities often have
-# a subject alone. What is there must fit, and a critical extension that nobody knows is refused all the same.
+# a subject alone. What is there must fit. Checked without being asked for: that an issuer is an authority, the names that
+# it may give, and that no extension is critical which nobody knows.
 _CA_POLICY: Final = (
     ExtensionPolicy.permit_all()
-    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _require_ca)
+    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
     .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _require_cert_sign)
     .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _require_client_auth)
 )

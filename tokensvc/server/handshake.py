@@ -6,7 +6,7 @@ There a connection exists only after its handshake, for which any stranger may t
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -73,34 +73,35 @@ class TlsListener:
             self._shared.telemetry.connection_cut(Cut.CONNECTIONS)
             connection.close()
             return
-        handshake = _Handshake(connection, self._shared, self._connections)
+        handshake = _Handshake(connection, self._shared, self._connections, self._encrypt)
         self._connections.add(handshake)
         self._shared.waiting[handshake] = now
-        handshake.start(
-            partial(
-                self._loop.connect_accepted_socket,
-                partial(self._make, when_made=handshake.forget),
-                connection,
-                ssl=self._context,
-                ssl_handshake_timeout=self._shared.limits.head_s,
-                ssl_shutdown_timeout=self._shared.limits.linger_s,
-            )
+
+    async def _encrypt(self, connection: socket.socket, when_made: Callable[[], None]) -> None:
+        await self._loop.connect_accepted_socket(
+            partial(self._make, when_made=when_made),
+            connection,
+            ssl=self._context,
+            ssl_handshake_timeout=self._shared.limits.head_s,
+            ssl_shutdown_timeout=self._shared.limits.linger_s,
         )
 
 
 class _Handshake:
     """One connection that is not encrypted yet."""
 
-    def __init__(self, connection: socket.socket, shared: Connections, connections: set[Any]) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        shared: Connections,
+        connections: set[Any],
+        encrypt: Callable[[socket.socket, Callable[[], None]], Awaitable[None]],
+    ) -> None:
         # As long as it is no transport's.
         self._own: socket.socket | None = connection
         self._shared = shared
         self._connections = connections
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self, encrypt: Callable[[], Any]) -> None:
-        """Begin."""
-        self._task = asyncio.get_running_loop().create_task(self._run(encrypt))
+        self._task = asyncio.get_running_loop().create_task(self._run(connection, encrypt))
         self._task.add_done_callback(self._close_own)
 
     def give_way(self) -> None:
@@ -111,8 +112,7 @@ class _Handshake:
     def shutdown(self) -> None:
         """End the connection. uvicorn calls this when the server stops."""
         self.forget()
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
 
     def forget(self) -> None:
         """From here on it counts by itself, or no more."""
@@ -124,10 +124,12 @@ class _Handshake:
         if self._own is not None:
             self._own.close()
 
-    async def _run(self, encrypt: Callable[[], Any]) -> None:
+    async def _run(
+        self, connection: socket.socket, encrypt: Callable[[socket.socket, Callable[[], None]], Awaitable[None]]
+    ) -> None:
         self._own = None
         try:
-            await encrypt()
+            await encrypt(connection, self.forget)
         except OSError:
             # No TLS, a certificate of nobody we know, or too slow. By an alert the client has been told.
             self._shared.telemetry.connection_cut(Cut.HANDSHAKE)
