@@ -180,6 +180,61 @@ REQUIREMENTS: Final = (
         tests=("tests/interop/test_dpop.py::test_a_delegation_between_agents_that_hold_keys",),
     ),
     Requirement(
+        id="MTLS-PKI",
+        section="RFC 8705 s2.1",
+        text="With `tls_client_auth` the certificate chain is validated to a trusted authority.",
+        tests=(
+            "tests/exchange/test_client_certificate.py::test_an_agent_is_known_by_the_name_that_an_authority_gave_it",
+        ),
+    ),
+    Requirement(
+        id="MTLS-SUBJECT",
+        section="RFC 8705 s2.1.2",
+        text="The subject is the one name that is registered for the client.",
+        tests=(
+            "tests/exchange/test_client_certificate.py::test_an_agent_is_known_by_the_name_that_an_authority_gave_it",
+        ),
+    ),
+    Requirement(
+        id="MTLS-SELF-SIGNED",
+        section="RFC 8705 s2.2",
+        text="With `self_signed_tls_client_auth` the certificate is one of those registered for the client.",
+        tests=("tests/exchange/test_client_certificate.py::test_an_agent_is_known_by_its_own_certificate",),
+    ),
+    Requirement(
+        id="MTLS-CLIENT-ID",
+        section="RFC 8705 s2",
+        text="A client that authenticates by its certificate sends `client_id`, and is that client.",
+        tests=(
+            "tests/exchange/test_client_certificate.py::test_the_client_id_says_whose_the_certificate_has_to_be",
+            "tests/server/test_client_certificate.py::test_at_every_endpoint_a_certificate_and_client_id_are_who_sent_it",
+        ),
+    ),
+    Requirement(
+        id="MTLS-BOUND",
+        section="RFC 8705 s3, s3.1, s3.2",
+        text="A bound token has `cnf` with `x5t#S256`, in introspection too, and is of no use without the certificate.",
+        tests=(
+            "tests/server/test_client_certificate.py::test_a_token_is_bound_and_needs_the_same_certificate_again",
+            "tests/server/test_client_certificate.py::test_an_agent_with_bound_tokens_gets_none_without_a_certificate",
+        ),
+    ),
+    Requirement(
+        id="MTLS-PROXY",
+        section="RFC 8705 s6.5, RFC 9440 s4",
+        text="What a proxy says of certificates is believed from that proxy alone.",
+        tests=("tests/server/test_client_certificate.py::test_a_header_is_believed_from_the_proxy_alone",),
+    ),
+    Requirement(
+        id="MTLS-METADATA",
+        section="RFC 8705 s2.1.1, s2.2.1, s3.3",
+        text="The metadata name the methods that work, and that tokens are bound.",
+        tests=(
+            "tests/server/test_client_certificate.py::test_the_metadata_name_what_works_here",
+            "tests/server/test_client_certificate.py::test_the_metadata_say_when_tokens_of_an_agent_are_bound",
+        ),
+    ),
+    Requirement(
         id="JWK-THUMBPRINT",
         section="RFC 7638 s3",
         text="The thumbprint is SHA-256 over the required members in lexicographic order.",
