@@ -300,7 +300,7 @@ def test_the_file_on_the_page_of_the_verifier_is_one(folder: Path) -> None:
     for name in ("tokens.jwks", "idp-roots.jwks"):
         (folder / name).write_text(jwks(ec_key(name).public))
     terms = load_terms(write(folder, page.split("```toml\n")[1].split("```")[0]))
-    assert (terms.expect.holder, terms.expect.audiences) == (HolderFloor.PROOF, {"https://api.example"})
+    assert (terms.expect.holder, terms.expect.audiences) == (HolderFloor.PROOF, frozenset({"https://api.example"}))
 
 
 def test_members_are_exactly_typed(folder: Path) -> None:
