@@ -26,8 +26,8 @@ from tokensvc.cli import make_app
 from tokensvc.demo import attacks, world
 from tokensvc.demo.report import instructions
 from tokensvc.demo.world import World
-from tokensvc.verify import Evidence
 from tokensvc.errors import Unavailable
+from tokensvc.verify import Evidence
 
 COMMAND = Path(sys.executable).with_name("tokensvc")
 TIMEOUT_S = 30

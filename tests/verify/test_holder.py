@@ -112,6 +112,7 @@ def prove(text: str | None, key: SigningKey = HOLDER) -> VerifiedProof:
 
 @pytest.mark.parametrize("expect", [SIM.expect(), STRICT], ids=["bearer", "proof"])
 @pytest.mark.parametrize("bound_hop", [False, True])
+@pytest.mark.requirement("DPOP-ATH")
 def test_a_token_is_taken_with_the_proof_of_its_key_that_names_it(expect: Expectation, bound_hop: bool) -> None:
     text = token(BY_KEY if bound_hop else None, cnf=BY_KEY)
     verified = SIM.verify(text, expect=expect, proof=prove(text))
