@@ -86,7 +86,7 @@ class Reason(StrEnum):
     NOT_YET_VALID = "not_yet_valid"
     """The `iat` or `nbf` lies ahead of the verifier's clock by more than its leeway.
 
-    Where: verifier 6: invalid_token
+    Where: verifier 6: invalid_token; exchange 13: invalid_request
     Then: set the clocks right.
     """
     LIFETIME_EXCEEDED = "lifetime_exceeded"
@@ -135,14 +135,16 @@ class Reason(StrEnum):
     GRANT_INVALID = "grant_invalid"
     """The signed grant of a hop is not its delegator's word for this place in this chain.
 
-    Where: verifier 12: invalid_token
-    Then: have the delegator sign a grant for this chain with the key that it is bound to.
+    Where: verifier 12: invalid_token; exchange 6, 7, 10: invalid_request
+    Then: have the delegator sign a grant for this chain with the key that it is bound to; leave out parameters that
+        say something else than the grant.
     """
     EVIDENCE_INSUFFICIENT = "evidence_insufficient"
     """An entry rests on less than the verifier demands: it wants an authority's root, signed hops, or a pinned key.
 
-    Where: verifier 12: invalid_token
-    Then: have root and hops signed, or lower the floors of the verifier, if the token service's word is enough.
+    Where: verifier 12: invalid_token; exchange 11: invalid_request
+    Then: have root and hops signed, by a `delegation_grant`; or lower the floors of the verifier, if the token
+        service's word is enough.
     """
     NOT_NARROWER = "not_narrower"
     """A hop has more than the entry before it, in the dimension that the description names.
@@ -279,10 +281,10 @@ class Reason(StrEnum):
     Then: ask for less, or have the operator register more for that agent.
     """
     REPLAYED = "replayed"
-    """An entry of the chain, or the DPoP proof, was used before.
+    """An entry of the chain, or the DPoP proof, was used before; a grant, for another hop.
 
-    Where: exchange 6: invalid_dpop_proof; exchange 14: invalid_request
-    Then: send the request anew, with a new proof.
+    Where: exchange 6: invalid_dpop_proof; exchange 14: invalid_request; revoke: invalid_request
+    Then: send the request anew, with a new proof; sign a new grant, with a `jti` of its own.
     """
     # Ours to mend: the answer is 503.
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"

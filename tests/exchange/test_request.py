@@ -29,7 +29,7 @@ INVALID = OAuthError.INVALID_REQUEST
         ({"requested_token_type": TYPE + "refresh_token"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"requested_token_type": TYPE + "id-jag-wrong"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
         ({"authorization_details": ["[]", "[]"]}, INVALID, Reason.PARAMETER_REPEATED),
-        ({"delegation_grant": "x"}, INVALID, Reason.PARAMETER_UNSUPPORTED),
+        ({"delegation_grant": "x"}, INVALID, Reason.GRANT_INVALID),
         ({"requested_max_depth": "0"}, INVALID, Reason.PARAMETER_INVALID),
         ({"requested_max_depth": "11"}, INVALID, Reason.PARAMETER_INVALID),
         ({"requested_max_depth": "02"}, INVALID, Reason.PARAMETER_INVALID),

@@ -41,6 +41,7 @@ async def test_the_metadata_says_all_that_is_there_and_nothing_else(client: http
         "proper_from": 1,
         "scope_grammar": "exact",
         "grant_profile": 1,
+        "delegation_grant_signing_alg_values_supported": ["ES256", "Ed25519"],
     }
     AuthorizationServerMetadata(answer.json()).validate()
 

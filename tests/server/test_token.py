@@ -21,7 +21,7 @@ from tokensvc.ports import Outcome
         ({"scope": "crm.delete"}, "invalid_scope", "ceiling_exceeded"),
         ({"resource": "https://other.example"}, "invalid_target", "target_not_allowed"),
         ({"audience": "nothing"}, "invalid_target", "target_not_allowed"),
-        ({"delegation_grant": "x"}, "invalid_request", "parameter_unsupported"),
+        ({"delegation_grant": "x"}, "invalid_request", "grant_invalid"),
         ({"actor_token": "x"}, "invalid_request", "parameter_missing"),
         (
             {"requested_token_type": "urn:ietf:params:oauth:token-type:id_token"},

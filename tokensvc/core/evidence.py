@@ -19,7 +19,14 @@ from tokensvc.core.jws import encode_base64url, verify_signature
 from tokensvc.core.keyset import PublicKey, import_key
 from tokensvc.errors import KeyRefused, Reason, TokenRefused
 
-__all__ = ["GRANT_TYP", "ROOT_TYP", "FindKey", "require_hop_evidence", "require_root_evidence"]
+__all__ = [
+    "GRANT_TYP",
+    "ROOT_TYP",
+    "FindKey",
+    "require_hop_evidence",
+    "require_root_evidence",
+    "require_signed_as_stated",
+]
 
 ROOT_TYP: Final = "delegation-root+jwt"
 GRANT_TYP: Final = "delegation-grant+jwt"
@@ -37,6 +44,7 @@ class _StatedKey:
 FindKey = Callable[[str, str], PublicKey | None]
 """The key of that issuer and `kid`, or None."""
 
+_BAD_SIGNATURE: Final = "the signature of a grant does not verify"
 # What RFC 7638 hashes for each kind of key that a delegator may sign with, in its order.
 _JWK_MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
 
@@ -84,7 +92,17 @@ def require_hop_evidence(hop: Hop, above: Entry, *, index: int, iss: str, sub: s
         raise _grant_invalid("a grant is of another lineage or place")
     key = _delegator_key(claim, jkt=above.jkt)
     if not _is_signed(claim.signed, key):
-        raise _grant_invalid("the signature of a grant does not verify")
+        raise _grant_invalid(_BAD_SIGNATURE)
+
+
+def require_signed_as_stated(claim: HopClaim) -> None:
+    """Prove that the key in the header of a grant made its signature. Whose key that is, only a chain can tell.
+
+    Raises: TokenRefused (`grant_invalid`).
+    """
+    stated = _read_stated_key(claim.signed.jws.header)
+    if not _is_signed(claim.signed, _delegator_key(claim, jkt=stated.thumbprint)):
+        raise _grant_invalid(_BAD_SIGNATURE)
 
 
 def _require_root_claim(root: Root, claim: RootClaim, first: Hop, *, iss: str) -> None:

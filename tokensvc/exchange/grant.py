@@ -10,6 +10,7 @@ from enum import StrEnum
 from tokensvc.core.authority import Authority
 from tokensvc.core.chain import GrantChain, Hop, Root
 from tokensvc.core.details import NO_DETAILS
+from tokensvc.core.entry import Evidence
 from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import usable_scope
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
@@ -25,12 +26,16 @@ __all__ = [
     "NewEntry",
     "Proposal",
     "Shape",
+    "at_hand",
     "is_server",
     "propose_from_token",
     "propose_start",
     "propose_start_from_root",
+    "refuse_delegatee",
     "require_actor",
     "require_actor_of_start",
+    "require_depth",
+    "require_still_allowed",
 ]
 
 
@@ -40,7 +45,7 @@ class Shape(StrEnum):
     START = "start"
     DELEGATE = "delegate"
     ACCEPT = "accept"
-    """A server goes on with what was presented to it."""
+    """An agent redeems what another one signed for it, or a server goes on with what was presented to it."""
     RENEW = "renew"
     NARROW = "narrow"
 
@@ -73,8 +78,11 @@ class Proposal:
 
 def require_actor_of_start(asker: Asker) -> None:
     """Step 7 for a start: it is for the client itself. Raises: OAuthRefused."""
+    if asker.request.delegation_grant is not None:
+        # The user, who delegates here, has no key.
+        raise invalid_request(Reason.GRANT_INVALID, "delegation_grant: the first hop is not signed")
     if asker.request.requested_actor not in {None, asker.client.id}:
-        raise _refuse_delegatee("a start is for the client itself; delegate from the token that it gives")
+        raise refuse_delegatee("a start is for the client itself; delegate from the token that it gives")
 
 
 def require_actor(asker: Asker, subject: VerifiedToken) -> Agent:
@@ -93,7 +101,7 @@ def require_actor(asker: Asker, subject: VerifiedToken) -> Agent:
     # An agent that is unknown, disabled or not allowed gets one answer: nobody learns who exists.
     actor = asker.registry.enabled_agent(requested_actor)
     if actor is None or not asker.registry.may_delegate(client.id, requested_actor):
-        raise _refuse_delegatee("the client may not delegate to the requested_actor")
+        raise refuse_delegatee("the client may not delegate to the requested_actor")
     return actor
 
 
@@ -109,7 +117,7 @@ def _require_server(asker: Asker, subject: VerifiedToken) -> Agent:
         # Whoever else holds this token saw it or stole it.
         raise invalid_request(Reason.NOT_CURRENT_ACTOR, "the client is not the current actor of the subject_token")
     if not asker.registry.may_delegate(subject.actor, client.id):
-        raise _refuse_delegatee("the current actor may not delegate to the client")
+        raise refuse_delegatee("the current actor may not delegate to the client")
     return client
 
 
@@ -163,12 +171,12 @@ def propose_from_token(asker: Asker, subject: VerifiedToken, actor: Agent) -> Pr
 
     Raises: OAuthRefused.
     """
-    _require_still_allowed(asker, subject)  # step 8
+    require_still_allowed(asker, subject)  # step 8
     if actor.id == subject.actor:
         return _propose_for_itself(asker, subject)
     if actor.id in subject.actors:  # step 9
         raise invalid_request(Reason.LOOP, "the actor is in the chain already")
-    _require_depth(asker, subject)
+    require_depth(asker, subject)
     target = _resolve_target(asker)
     if actor.id == asker.client.id:
         return _propose_accept(asker, subject, target)
@@ -178,7 +186,7 @@ def propose_from_token(asker: Asker, subject: VerifiedToken, actor: Agent) -> Pr
 
 def _propose_accept(asker: Asker, subject: VerifiedToken, target: Target) -> Proposal:
     """A server reaches what it may reach at all, that the delegator named as well, while that one token lives."""
-    reachable = _at_hand(subject, asker.registry) & asker.client.downstream_resources
+    reachable = at_hand(subject, asker.registry) & asker.client.downstream_resources
     require_target_allowed(target, parent=reachable, actor=asker.client, registry=asker.registry)
     return _propose_hop(asker, subject, target, asker.wanted(), actor=asker.client, shape=Shape.ACCEPT)
 
@@ -195,7 +203,7 @@ def _propose_for_itself(asker: Asker, subject: VerifiedToken) -> Proposal:
         )
     if _is_renewal(granted, wanted, target):
         return _propose_renewal(asker, subject, target)
-    _require_depth(asker, subject)
+    require_depth(asker, subject)
     _require_target_within(subject, target, asker.client, asker.registry)
     return _propose_hop(asker, subject, target, wanted, actor=asker.client, shape=Shape.NARROW)
 
@@ -205,6 +213,7 @@ def _propose_hop(
 ) -> Proposal:
     leaf = subject.chain.leaf
     above = leaf.authority
+    _require_issuer_evidence_enough(asker, subject, target)
     # A presented token lends what it grants, and no longer than it lives itself.
     until = subject.exp if shape is Shape.ACCEPT else above.exp
     hop = new_hop(
@@ -231,6 +240,13 @@ def _propose_hop(
     )
 
 
+def _require_issuer_evidence_enough(asker: Asker, subject: VerifiedToken, target: Target) -> None:
+    """Where hops have to be signed by their delegator, the word of this service is not enough."""
+    if asker.terms.evidence is Evidence.DELEGATOR or asker.registry.wants_signed_hop(subject.actor, target.resources):
+        problem = "such a hop has to be signed by its delegator: send it as delegation_grant"
+        raise invalid_request(Reason.EVIDENCE_INSUFFICIENT, problem)
+
+
 def _key_of_hop(asker: Asker, leaf: Hop, *, actor: Agent, shape: Shape) -> str | None:
     """The key of a new hop: a key once bound stays; another agent's is the one that it registered."""
     match shape:
@@ -248,10 +264,10 @@ def _cnf_of(jkt: str | None) -> tuple[str, str] | None:
 
 def _require_target_within(subject: VerifiedToken, target: Target, actor: Agent, registry: Registry) -> None:
     """Step 10."""
-    require_target_allowed(target, parent=_at_hand(subject, registry), actor=actor, registry=registry)
+    require_target_allowed(target, parent=at_hand(subject, registry), actor=actor, registry=registry)
 
 
-def _at_hand(subject: VerifiedToken, registry: Registry) -> frozenset[str]:
+def at_hand(subject: VerifiedToken, registry: Registry) -> frozenset[str]:
     """The resources of a presented hop that its holder, and its user, may still have by now."""
     source = registry.source_of(subject)
     resources = subject.chain.leaf.authority.resources & registry.agents[subject.actor].resources
@@ -306,19 +322,24 @@ def _resolve_target(asker: Asker) -> Target:
     return resolve_target(asker.request, asker.client, registry=asker.registry, terms=asker.terms)
 
 
-def _require_depth(asker: Asker, subject: VerifiedToken) -> None:
+def require_depth(asker: Asker, subject: VerifiedToken) -> None:
+    """Return when a hop may stand below `subject` (step 9). Raises: OAuthRefused (`depth_exceeded`)."""
     index = subject.depth + 1
     if index > min(subject.chain.leaf.authority.max_depth, asker.terms.max_depth):
         raise invalid_request(Reason.DEPTH_EXCEEDED, f"hop {index} would be deeper than allowed")
 
 
-def _require_still_allowed(asker: Asker, subject: VerifiedToken) -> None:
-    """The user's issuer, the agents and the delegations of the chain: what was taken back since counts now."""
+def require_still_allowed(asker: Asker, subject: VerifiedToken) -> None:
+    """The user's issuer, the agents and the delegations of the chain: what was taken back since counts now (step 8).
+
+    Raises: OAuthRefused (`root_invalid`, `delegatee_not_allowed`).
+    """
     if not asker.registry.knows_user_of(subject):
         raise invalid_request(Reason.ROOT_INVALID, "subject_token: the user is of no identity provider registered here")
     if not asker.registry.still_allows(subject.chain.actors):
-        raise _refuse_delegatee("an agent or a delegation in the chain is not allowed any more")
+        raise refuse_delegatee("an agent or a delegation in the chain is not allowed any more")
 
 
-def _refuse_delegatee(description: str) -> OAuthRefused:
+def refuse_delegatee(description: str) -> OAuthRefused:
+    """One refusal for an agent that is unknown, disabled or not one to delegate to."""
     return invalid_request(Reason.DELEGATEE_NOT_ALLOWED, description)

@@ -15,6 +15,7 @@ from tokensvc.settings import AuthMethod
 from tokensvc.verify import Evidence, Expectation, HolderFloor, VerifiedToken
 
 __all__ = [
+    "REMEMBER_S",
     "Agent",
     "AuthMethod",
     "Authority",
@@ -29,6 +30,10 @@ __all__ = [
 ]
 
 
+REMEMBER_S: Final = 60
+"""How long past its end an entry's id is remembered, so that clocks a minute apart still agree that it was used."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
     """A client that may use the token endpoint: what it may hold, and to whom it may delegate.
@@ -41,7 +46,8 @@ class Agent:
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`.
     `holder_keys`, those that may be used at the moment, are what its tokens are bound to, the first where another agent
-    delegates to it; `certificate_bound`: they are bound to its certificate (RFC 8705 s3.4).
+    delegates to it; `certificate_bound`: they are bound to its certificate (RFC 8705 s3.4). `evidence` is whose word a
+    hop needs that this agent makes.
     """
 
     id: str
@@ -63,6 +69,7 @@ class Agent:
     upstream_client_ids: Mapping[str, str] = field(default_factory=dict, hash=False)
     holder_keys: Iterable[PublicKey] = ()
     certificate_bound: bool = False
+    evidence: Evidence = Evidence.ISSUER
 
     @property
     def holder_jkt(self) -> str | None:
@@ -84,6 +91,7 @@ class Resource:
     """A service that receives tokens: its identifier (RFC 8707), its scopes, and its credentials for introspection.
 
     `enforces_details`: it looks at the authorization details of every call, so that a tool that is gone is really gone.
+    `evidence` is whose word a hop needs, from the second on, that lists this resource.
     """
 
     id: str
@@ -93,6 +101,7 @@ class Resource:
     auth: AuthMethod
     secret_sha256: tuple[str, ...] = field(repr=False)
     enforces_details: bool
+    evidence: Evidence = Evidence.ISSUER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +184,7 @@ class Terms:
 
     `authorities` are those whose roots count, each with the prefix of its users.
     `configuration` names the version of the settings in records. `dpop_nonces`: proofs carry a nonce of ours.
+    `evidence` is whose word every hop needs from the second on: ours, or its delegator's.
     """
 
     issuer: str
@@ -187,6 +197,7 @@ class Terms:
     configuration: str
     dpop_nonces: bool = False
     authorities: frozenset[tuple[str, str]] = frozenset()
+    evidence: Evidence = Evidence.ISSUER
 
     @property
     def token_endpoint(self) -> str:
@@ -298,6 +309,11 @@ class Registry:
         """True when each of `resources` is registered as looking at authorization details."""
         known = [self.resources.get(resource) for resource in resources]
         return all(resource is not None and resource.enforces_details for resource in known)
+
+    def wants_signed_hop(self, delegator: str, resources: Iterable[str]) -> bool:
+        """True when the agent `delegator` has to sign its hops, or a hop that lists one of `resources` has to be."""
+        wanted = [self.agents[delegator].evidence, *(self.resources[resource].evidence for resource in resources)]
+        return Evidence.DELEGATOR in wanted
 
     def detail_types(self) -> frozenset[str]:
         """The types of authorization details that some user may hold (RFC 9396 s10)."""

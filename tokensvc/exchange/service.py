@@ -13,8 +13,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
 
+from tokensvc.core.chain import Hop
 from tokensvc.core.details import render_details
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.revocation import Revocable
@@ -22,6 +22,7 @@ from tokensvc.core.scope import render_scope
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.actor_token import refuse_actor_token, verify_actor_token
 from tokensvc.exchange.chain_keys import ChainKeys, judge_with
+from tokensvc.exchange.delegation_grant import note_of, once_of_grant, open_grant
 from tokensvc.exchange.grant import (
     NewEntry,
     Proposal,
@@ -32,6 +33,7 @@ from tokensvc.exchange.grant import (
     require_actor,
     require_actor_of_start,
 )
+from tokensvc.exchange.grant_hop import propose_from_grant, require_actor_of_grant
 from tokensvc.exchange.holder import (
     NOTHING_PRESENTED,
     Presented,
@@ -45,7 +47,7 @@ from tokensvc.exchange.holder import (
 from tokensvc.exchange.hop import Asker
 from tokensvc.exchange.issue import Product, build_token
 from tokensvc.exchange.nonce import make_nonce, require_nonce
-from tokensvc.exchange.parties import Agent, Party, Registry, Terms
+from tokensvc.exchange.parties import REMEMBER_S, Agent, Party, Registry, Terms
 from tokensvc.exchange.record import describe_request, describe_subject, record_granted, record_refused
 from tokensvc.exchange.request import ID_TOKEN_TYPE, ExchangeRequest, Form, parse_exchange_request, require_single
 from tokensvc.exchange.root_token import is_signed_root, verify_signed_root
@@ -54,10 +56,7 @@ from tokensvc.exchange.user_token import verify_user_token
 from tokensvc.ports import Clock, Committed, OneTimeValue, Signer, Store
 from tokensvc.verify import VerifiedToken
 
-__all__ = ["REMEMBER_S", "ExchangeService", "Issued", "new_id"]
-
-# How long past its end an entry's id is remembered, so that clocks a minute apart still agree that it was used.
-REMEMBER_S: Final = 60
+__all__ = ["ExchangeService", "Issued", "new_id"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +171,8 @@ class ExchangeService:
         trail.lineage = subject.lineage
         trail.inputs["subject"] = describe_subject(subject)
         _require_alive(subject, is_actor=subject.actor == asker.client.id, leeway_s=self._terms.leeway_s, now=asker.now)
+        if asker.request.delegation_grant is not None:
+            return await self._propose_from_grant(asker, asker.request.delegation_grant, subject, presented, trail)
         asker = await self._with_proven(asker, presented, trail)  # step 6
         # To a server the actor has proved its key already, with the call that brought the token there.
         if not is_server(asker.client, subject):
@@ -180,6 +181,17 @@ class ExchangeService:
         actor = require_actor(asker, subject)
         await self._require_not_revoked(self._registry.revocables_of(subject))  # step 8
         return propose_from_token(asker, subject, actor)
+
+    async def _propose_from_grant(
+        self, asker: Asker, text: str, subject: VerifiedToken, presented: Presented, trail: _Trail
+    ) -> Proposal:
+        hop = open_grant(text, subject)  # step 6: it is signed with the key that the subject token is bound to
+        trail.inputs["delegation_grant"] = {"jti": hop.jti, "payload": note_of(hop)}
+        asker = await self._with_proven(asker, presented, trail)
+        await self._use_actor_token(asker, trail)  # step 7
+        actor = require_actor_of_grant(asker, subject, hop)
+        await self._require_not_revoked(self._registry.revocables_of(subject))  # step 8
+        return propose_from_grant(asker, subject, hop, actor)
 
     async def _propose_from_user(self, asker: Asker, presented: Presented, iss: str | None, trail: _Trail) -> Proposal:
         issuer = None if iss is None else self._registry.issuers.get(iss)
@@ -293,8 +305,10 @@ class ExchangeService:
 
 def _claim(new: NewEntry, now: int) -> OneTimeValue:
     entry = new.entry
-    # What others signed may come again, and was made when they say; what is made here exists from now on.
     is_signed = entry.claim is not None
+    if isinstance(entry, Hop) and is_signed:
+        return once_of_grant(entry)
+    # A root that others signed may come again, and was made when they say; what is made here exists from now on.
     return OneTimeValue(
         value=entry.jti,
         until=entry.authority.exp + REMEMBER_S,
@@ -317,7 +331,7 @@ def _require_alive(subject: VerifiedToken, *, is_actor: bool, leeway_s: int, now
 
 def _revoked() -> OAuthRefused:
     return OAuthRefused(
-        OAuthError.INVALID_REQUEST, Reason.REVOKED, "the subject_token or something above it was revoked"
+        OAuthError.INVALID_REQUEST, Reason.REVOKED, "the subject_token, the grant or something above was revoked"
     )
 
 

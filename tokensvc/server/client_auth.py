@@ -52,7 +52,15 @@ class Door:
 
     async def admit(self, request: Request) -> Admitted:
         """The form and its sender. Raises: OAuthRefused; a failed authentication is counted and logged, not stored."""
-        form = await read_form(request)
+        return await self._admit(request, await read_form(request))
+
+    async def admit_without_form(self, request: Request) -> Admitted:
+        """The sender of a request that has no body, by its header. Raises: OAuthRefused, as `admit` does."""
+        if request.scope["query_string"]:
+            raise _invalid(Reason.PARAMETER_INVALID, "no parameters here: the query stays empty")
+        return await self._admit(request, {})
+
+    async def _admit(self, request: Request, form: Form) -> Admitted:
         credentials = read_credentials(request.headers.raw, form)
         try:
             client = await self._authenticator.authenticate(credentials)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tokensvc.core.chain import PROFILE
+from tokensvc.core.entry import Evidence
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.keyset import Algorithm
 from tokensvc.exchange.parties import AuthMethod, Registry, Terms
@@ -22,6 +23,7 @@ __all__ = ["metadata_endpoint", "render_metadata"]
 
 _AUTH_METHODS: Final[list[JsonValue]] = [*AuthMethod]
 _ALGORITHMS: Final[list[JsonValue]] = [*Algorithm]
+_GRANT_ALGORITHMS: Final[list[JsonValue]] = [Algorithm.ES256, Algorithm.ED25519]
 
 
 def render_metadata(terms: Terms, registry: Registry) -> dict[str, JsonValue]:
@@ -57,6 +59,8 @@ def render_metadata(terms: Terms, registry: Registry) -> dict[str, JsonValue]:
         "proper_from": terms.order.proper_from,
         "scope_grammar": terms.order.grammar,
         "grant_profile": PROFILE,
+        **({"evidence": terms.evidence} if terms.evidence is Evidence.DELEGATOR else {}),
+        "delegation_grant_signing_alg_values_supported": _GRANT_ALGORITHMS,
     }
     _validate(metadata)
     return metadata

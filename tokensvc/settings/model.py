@@ -58,6 +58,7 @@ __all__ = [
     "AuthMethod",
     "Authority",
     "Ceiling",
+    "HopEvidence",
     "IdentityProvider",
     "KeySettings",
     "Limits",
@@ -105,6 +106,13 @@ class AuthMethod(StrEnum):
     PRIVATE_KEY_JWT = "private_key_jwt"
 
 
+class HopEvidence(StrEnum):
+    """Whose word a hop needs, from the second one on."""
+
+    ISSUER = "issuer"
+    DELEGATOR = "delegator"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class StoreSettings:
     """Where state is kept.
@@ -144,7 +152,8 @@ class ServerSettings:
     port: Annotated[StrictInt, Field(ge=0, le=65535)] = 8700
     """The port to listen on; with 0 the system chooses one."""
     max_requests: Annotated[StrictInt, Field(ge=1, le=MAX_REQUESTS)] = DEFAULT_MAX_REQUESTS
-    """Requests that a process works on at once; what comes on top is answered 503 at once. GET is not counted."""
+    """Requests that a process works on at once; what comes on top is answered 503 at once. GET is not counted,
+    but where a client proves itself."""
     dpop_nonces: StrictBool = False
     """DPoP proofs have to carry a nonce that the service gave within the last minutes (RFC 9449 s8), so that nobody can
     make them beforehand. Costs a client that comes for the first time one more request."""
@@ -341,6 +350,8 @@ class Agent:
     """Of a delegation to this agent."""
     max_depth: Depth | None = None
     """The highest hop that may ever stand below one of this agent, counted from the first (1)."""
+    evidence: HopEvidence = HopEvidence.ISSUER
+    """With `delegator` it signs every hop that it makes, for others and for itself, as a `delegation_grant`."""
     enabled: StrictBool = True
     """`false` bars it, and with it every chain that it is in."""
 
@@ -366,6 +377,9 @@ class Resource:
     """How it proves itself when it asks."""
     enforces_details: StrictBool = False
     """It checks the details of every call, so that under `attenuation = "authority"` less tools are less authority."""
+    evidence: HopEvidence = HopEvidence.ISSUER
+    """With `delegator` every hop that lists it, from the second on, is signed by its delegator. Its verifier can then
+    demand as much (`hop_floor`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -402,6 +416,9 @@ class Settings:
     Verifiers are told the same."""
     scope_grammar: ScopeGrammar = ScopeGrammar.EXACT
     """Plain names, or names in which `crm.*` covers `crm.read`. Verifiers are told the same."""
+    evidence: HopEvidence = HopEvidence.ISSUER
+    """Whose word each hop needs from the second on: this service's, or its delegator's, by a `delegation_grant`. With
+    `delegator` no unsigned one is made, and none by a server for itself (`serves`)."""
     store: StoreSettings = Field(default_factory=StoreSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
     keys: KeySettings = Field(default_factory=KeySettings)

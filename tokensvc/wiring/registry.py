@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tokensvc.core.authority import Order
+from tokensvc.core.entry import Evidence
 from tokensvc.exchange.parties import Agent, Authority, Operator, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 from tokensvc.settings import NO_TYP, AgentKeys, IdentityProvider, Settings
@@ -23,6 +24,7 @@ def terms_of(settings: Settings) -> Terms:
         leeway_s=limits.leeway_s,
         max_issued_bytes=limits.token_bytes,
         configuration=settings.version,
+        evidence=Evidence(settings.evidence),
         dpop_nonces=settings.server.dpop_nonces,
         authorities=frozenset((one.iss, one.subject_prefix) for one in settings.authorities if one.enabled),
     )
@@ -52,6 +54,7 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
                 default_resource=agent.default_resource,
                 max_lifetime_s=agent.max_lifetime_s,
                 max_depth=agent.max_depth,
+                evidence=Evidence(agent.evidence),
                 enabled=agent.enabled,
                 upstream_client_ids=dict(agent.upstream_client_ids),
             )
@@ -66,6 +69,7 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
                 auth=resource.auth,
                 secret_sha256=resource.secret_sha256,
                 enforces_details=resource.enforces_details,
+                evidence=Evidence(resource.evidence),
             )
             for resource in settings.resources
         ],
