@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.exchange.grants import INVALID as INVALID_GRANT
+from tests.exchange.grants import Site
 from tests.exchange.holders import holder, presented
 from tests.exchange.parties import CRM, FILES, IDP, ISSUER, START_SCOPE, root_key
 from tests.exchange.roots import (
@@ -37,7 +39,8 @@ from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, JWT_TYPE
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 from tokensvc.storage.loss import LossRule
 from tokensvc.storage.sqlite import SqliteStore
-from tokensvc.verify import Evidence
+from tokensvc.verify import Evidence, Expectation, LifetimeOnly, StaticKeys, verify_token
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 INVALID = (OAuthError.INVALID_REQUEST, Reason.SUBJECT_TOKEN_INVALID)
 EXCEEDED = (OAuthError.INVALID_REQUEST, Reason.ROOT_EXCEEDED)
@@ -699,3 +702,34 @@ async def test_a_store_that_was_made_after_a_root_was_signed_does_not_know_what_
     assert await verdict(world, sign(root_claims(world, iat=NOW - 10))) == REVOKED
     assert await verdict(world, sign(root_claims(world, iat=NOW))) is None
     await world.store.close()
+
+
+# With what agents sign themselves: nothing in the chain is the token service's word but the first hop.
+
+
+async def test_below_a_signed_root_agents_sign_their_grants() -> None:
+    world = await make_root_world()
+    site = Site(world=world, token=(await start(world)).access_token)
+    draft = site.draft()
+    assert draft.payload["sub"] == PREFIX + USER
+    # By the name that the user has here, not by the authority's.
+    as_there = draft.but(sub=USER)
+    assert await site.verdict("researcher", as_there, site.proof("researcher")) == INVALID_GRANT
+
+    token = (await site.redeem(draft, resource=CRM)).access_token
+    strictest = replace(
+        Expectation.bearer(issuers=[ISSUER], audiences=[CRM]),
+        root_floor=Evidence.AUTHORITY,
+        hop_floor=Evidence.DELEGATOR,
+        authorities={(ISSUER, IDP): PREFIX},
+    )
+    verified = verify_token(
+        token,
+        keys=StaticKeys({ISSUER: world.signer.public_keys(), IDP: KeySet([root_key(IDP).public])}),
+        expect=strictest,
+        now=NOW,
+        revocations=LifetimeOnly(max_s=900),
+        proof=UnsafeHolderProvenUpstream(),
+    )
+    assert (verified.sub, verified.actors) == (PREFIX + USER, ("researcher", "planner"))
+    assert verified.hop_evidence == (Evidence.ISSUER, Evidence.DELEGATOR)
