@@ -174,6 +174,12 @@ REQUIREMENTS: Final = (
         tests=("tests/exchange/test_holder.py::test_a_proof_is_used_once",),
     ),
     Requirement(
+        id="DPOP-ANY-CLIENT",
+        section="RFC 9449 s5, s8",
+        text="Clients that know DPoP, nonces included, prove their keys without knowing of this service.",
+        tests=("tests/interop/test_dpop.py::test_a_delegation_between_agents_that_hold_keys",),
+    ),
+    Requirement(
         id="JWK-THUMBPRINT",
         section="RFC 7638 s3",
         text="The thumbprint is SHA-256 over the required members in lexicographic order.",
@@ -398,8 +404,11 @@ REQUIREMENTS: Final = (
     Requirement(
         id="CNF-PROOF",
         section="RFC 9449 s7.1, RFC 8705 s3",
-        text="A bound token is not accepted without the proof of its key.",
-        tests=("tests/verify/test_claims.py::test_a_bound_token_is_refused_as_no_proof_can_be_checked",),
+        text="A bound token is not accepted without the proof of its key, nor an unbound one beside a proof.",
+        tests=(
+            "tests/verify/test_claims.py::test_a_bound_token_is_refused_without_a_proof",
+            "tests/verify/test_holder.py::test_a_token_bound_to_no_key_goes_without_a_proof_and_with_any_certificate",
+        ),
     ),
     Requirement(
         id="TE-ACT-OBJECT",

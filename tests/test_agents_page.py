@@ -30,7 +30,7 @@ def test_an_agent_starts_delegates_and_the_other_one_picks_up(tmp_path: Path) ->
         token = verify_token(
             names["mine"],
             keys=StaticKeys({world.addresses.issuer: KeySet(list(world.keys))}),
-            expect=Expectation.issuer_signed(issuers=[world.addresses.issuer], audiences=[world.addresses.crm]),
+            expect=Expectation.bearer(issuers=[world.addresses.issuer], audiences=[world.addresses.crm]),
             now=system_clock(),
             revocations=LifetimeOnly(max_s=900),
         )

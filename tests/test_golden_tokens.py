@@ -17,6 +17,7 @@ from tokensvc.errors import AccessDenied, KeyRefused, Malformed, Reason, TokenRe
 from tokensvc.verify import (
     Evidence,
     Expectation,
+    HolderFloor,
     LifetimeOnly,
     RevocationList,
     StaticKeys,
@@ -54,6 +55,7 @@ def expectation(case: Members) -> Expectation:
         audiences=frozenset(stated["audiences"]),
         root_floor=Evidence(stated["root_floor"]),
         hop_floor=Evidence(stated["hop_floor"]),
+        holder=HolderFloor.BEARER,
         order=Order(
             grammar=ScopeGrammar(order["scope_grammar"]),
             attenuation=Attenuation(order["attenuation"]),

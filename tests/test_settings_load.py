@@ -79,7 +79,7 @@ def test_unknown_key_is_refused_with_the_nearest_known_name(tmp_path: Path, plac
     assert problems(tmp_path, change(values, place, ABSENT)) == []
 
 
-@pytest.mark.parametrize("key", ["version", "authority"])
+@pytest.mark.parametrize("key", ["version", "gateway"])
 def test_key_of_what_is_not_built_or_not_configured_is_unknown(tmp_path: Path, key: str) -> None:
     assert problems(tmp_path, {**valid_values(), key: "scope"}) == [(key, "is no known setting")]
 

@@ -130,7 +130,7 @@ class Reason(StrEnum):
     """The root is of another issuer or user, or signed by no authority that is trusted for this one.
 
     Where: verifier 11: invalid_token; exchange 8: invalid_request
-    Then: start again from a user's token of an identity provider that is registered now.
+    Then: start again from a user's token, or a root, of an identity provider or authority that is registered now.
     """
     GRANT_INVALID = "grant_invalid"
     """The signed grant of a hop is not its delegator's word for this place in this chain.
@@ -269,9 +269,9 @@ class Reason(StrEnum):
     Then: name the scopes that are needed.
     """
     ROOT_EXCEEDED = "root_exceeded"
-    """It is more than the user's token carries.
+    """It is more than the user's token carries; or a signed root says more than its authority may grant here.
 
-    Where: exchange 11: invalid_scope, invalid_authorization_details
+    Where: exchange 11: invalid_scope, invalid_authorization_details, invalid_request
     Then: ask for less, or have the user grant more.
     """
     CEILING_EXCEEDED = "ceiling_exceeded"
@@ -281,10 +281,10 @@ class Reason(StrEnum):
     Then: ask for less, or have the operator register more for that agent.
     """
     REPLAYED = "replayed"
-    """An entry of the chain was used before; a grant, for another hop.
+    """An entry of the chain, or the DPoP proof, was used before; a grant, for another hop.
 
-    Where: exchange 14: invalid_request; revoke: invalid_request
-    Then: send the request anew; sign a new grant, with a `jti` of its own.
+    Where: exchange 6: invalid_dpop_proof; exchange 14: invalid_request; revoke: invalid_request
+    Then: send the request anew, with a new proof; sign a new grant, with a `jti` of its own.
     """
     # Ours to mend: the answer is 503.
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"

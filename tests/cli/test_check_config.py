@@ -172,3 +172,35 @@ def test_a_provider_that_is_disabled_is_named_and_not_fetched_from(tmp_path: Pat
         assert answer["identity_providers"] == []
         assert answer["disabled_identity_providers"] == ["https://idp.example"]
         assert server.requests == []
+
+
+def with_authority(folder: Path, server: JwksServer, **members: object) -> Path:
+    """A configuration with an authority that publishes the keys of its roots at `server`."""
+    values = change(valid_values(), ("identity_provider", 0, "subject_prefix"), "corp:")
+    plain = {"iss": "https://idp.example", "jwks_url": server.url, "private_networks": ["127.0.0.0/8"]}
+    authority = {**plain, "subject_prefix": "corp:", "ceiling": {"resources": ["https://api.example"]}, **members}
+    return configured(folder, **values, authority=[authority])
+
+
+def test_the_keys_of_an_authority_are_fetched_too(tmp_path: Path) -> None:
+    with serving(answers(b"", status="500 Down")) as server:
+        path = with_authority(tmp_path, server)
+        assert json.loads(run("--config", path, "--json").stdout)["authorities"] == ["https://idp.example"]
+        refused = run("--config", path, "--fetch")
+        assert refused.exit_code == 4
+        assert refused.stderr.splitlines() == [
+            f"{path}: authority[0].jwks_url",
+            "  the key set of authority https://idp.example was not fetched: the answer has the status 500",
+            f"  See what {server.url} answers to this machine, or name a jwks_file.",
+        ]
+        server.behave = publishes(rsa_key("roots"))
+        assert run("--config", path, "--fetch").exit_code == 0
+
+
+def test_an_authority_that_is_disabled_is_named_and_not_fetched_from(tmp_path: Path) -> None:
+    with serving(publishes(rsa_key("roots"))) as server:
+        path = with_authority(tmp_path, server, enabled=False)
+        answer = json.loads(run("--config", path, "--fetch", "--json").stdout)
+        assert answer["disabled_authorities"] == ["https://idp.example"]
+        assert "authorities" not in answer
+        assert server.requests == []

@@ -35,7 +35,7 @@ def presented(key: SigningKey, world: World, **members: Any) -> Presented:  # no
     return Presented(dpop=(proof(key, world.clock.now, **members),))
 
 
-def registry_with_keys(**agents: Mapping[str, Any]) -> Registry:
+def registry_with_keys(**agents: Any) -> Registry:  # noqa: ANN401 - anything that make_registry takes
     """Everybody, three of them with a holder key; `agents` replaces members."""
     keys: dict[str, Any] = {name: {"holder_keys": (holder(name).public,), **agents.get(name, {})} for name in _HOLDERS}
     return make_registry(**{**agents, **keys})

@@ -25,11 +25,9 @@ async def site() -> Site:
 
 def proven_to_a_resource(site: Site, token: str, *audiences: str) -> VerifiedToken:
     """What a verifier says that believes no word of the token service about hops, and pins the first agent's key."""
-    expect = Expectation(
-        issuers=frozenset({ISSUER}),
-        audiences=frozenset(audiences or {CRM}),
-        root_floor=Evidence.ISSUER,
-        hop_floor=Evidence.DELEGATOR,
+    expect = Expectation.delegator_signed(
+        issuers=[ISSUER],
+        audiences=audiences or [CRM],
         agent_keys={(ISSUER, "planner"): frozenset({holder("planner").public.thumbprint})},
     )
     return verify_token(

@@ -18,7 +18,7 @@ from tests.simulator import Members
 from tokensvc.errors import OAuthRefused, Reason, TokenRefused
 from tokensvc.exchange.parties import Registry
 from tokensvc.exchange.service import Issued
-from tokensvc.verify import Evidence, Expectation, LifetimeOnly, StaticKeys, verify_token
+from tokensvc.verify import Expectation, LifetimeOnly, StaticKeys, verify_token
 from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 AGENTS = ("planner", "researcher", "fetcher", "mailer")
@@ -115,11 +115,9 @@ def in_plain(claims: Members) -> Members:
 
 def require_proven(site: Site, token: str) -> None:
     """A verifier accepts it that pins planner's key, and takes no hop for the service's word."""
-    expect = Expectation(
-        issuers=frozenset({ISSUER}),
-        audiences=frozenset({CRM, FILES, ISSUER}),
-        root_floor=Evidence.ISSUER,
-        hop_floor=Evidence.DELEGATOR,
+    expect = Expectation.delegator_signed(
+        issuers=[ISSUER],
+        audiences=[CRM, FILES, ISSUER],
         agent_keys={(ISSUER, "planner"): frozenset({holder("planner").public.thumbprint})},
     )
     try:

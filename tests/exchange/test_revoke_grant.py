@@ -162,8 +162,9 @@ async def test_hop_names_the_grant_or_nothing(site: Site) -> None:
 
 async def test_an_operator_is_not_a_grant_s_signer(site: Site) -> None:
     operator = Operator(client_id="planner", auth=site.world.registry.agents["planner"].auth, secret_sha256=())
+    world = site.world
     service = RevocationService(
-        terms=site.world.terms, store=site.world.store, signer=site.world.signer, clock=site.world.clock
+        registry=world.registry, terms=world.terms, store=world.store, signer=world.signer, clock=world.clock
     )
     draft = site.draft()
     with pytest.raises(OAuthRefused, match="unauthorized_client"):

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.parties import CRM, FILES, IDP, ISSUER, START_SCOPE, TERMS, USER_SCOPE, make_registry
+from tests.exchange.parties import CRM, FILES, IDP, ISSUER, START_SCOPE, TERMS, USER_SCOPE, make_registry, root_key
 from tests.exchange.watched import WatchedStore
 from tests.simulator import NOW, USER, Members, Simulator, ec_key
 from tokensvc.core.jsontext import JsonValue
@@ -169,12 +169,19 @@ class World:
         """`token` by the public verifier, now and for these audiences, offline."""
         return verify_token(
             token,
-            keys=StaticKeys({ISSUER: self.signer.public_keys()}),
-            expect=replace(Expectation.issuer_signed(issuers=[ISSUER], audiences=audiences), order=self.terms.order),
+            keys=StaticKeys({ISSUER: self.signer.public_keys(), **self._root_keys()}),
+            expect=replace(
+                Expectation.bearer(issuers=[ISSUER], audiences=audiences),
+                order=self.terms.order,
+                authorities={(ISSUER, iss): one.subject_prefix for iss, one in self.registry.authorities.items()},
+            ),
             now=self.clock.now if now is None else now,
             revocations=LifetimeOnly(max_s=900),
             proof=UnsafeHolderProvenUpstream(),
         )
+
+    def _root_keys(self) -> dict[str, KeySet]:
+        return {iss: KeySet([root_key(iss).public]) for iss in self.registry.authorities}
 
     async def introspect(self, token: str, client_id: str) -> Mapping[str, JsonValue]:
         """The answer of the introspection endpoint."""
@@ -191,7 +198,9 @@ class World:
 
     async def revoke(self, token: str, client_id: str, *, hop: str | None = None) -> None:
         """A request to the revocation endpoint."""
-        service = RevocationService(terms=self.terms, store=self.store, signer=self.signer, clock=self.clock)
+        service = RevocationService(
+            registry=self.registry, terms=self.terms, store=self.store, signer=self.signer, clock=self.clock
+        )
         await service.revoke(token, self.party(client_id), hop=hop)
 
 

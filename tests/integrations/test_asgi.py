@@ -175,7 +175,7 @@ async def test_the_body_of_an_answer_has_exactly_three_members() -> None:
         {"resource_metadata": "ftp://crm.example/x"},
         {"metadata": {**DOCUMENT, "resource": FILES}},
         {"metadata": {"authorization_servers": [ISSUER]}},
-        {"expect": Expectation.issuer_signed(issuers=[ISSUER], audiences=[API, ISSUER])},
+        {"expect": Expectation.bearer(issuers=[ISSUER], audiences=[API, ISSUER])},
     ],
 )
 def test_terms_that_cannot_be_meant_are_refused_when_the_app_is_made(terms: dict[str, object]) -> None:

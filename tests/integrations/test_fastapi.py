@@ -365,7 +365,7 @@ async def test_a_call_is_verified_once_for_all_that_ask_for_the_same() -> None:
 
 
 async def test_two_guards_in_one_app_do_not_know_each_other() -> None:
-    crm, files = make_guard(), make_guard(expect=Expectation.issuer_signed(issuers=[ISSUER], audiences=[FILES]))
+    crm, files = make_guard(), make_guard(expect=Expectation.bearer(issuers=[ISSUER], audiences=[FILES]))
     app = FastAPI()
 
     @app.get("/crm", dependencies=[Depends(crm.require())])
@@ -430,7 +430,7 @@ def full_scope() -> dict[str, Any]:
         {"resource_metadata": "/.well-known/oauth-protected-resource"},
         {"resource_metadata": f"{URL}\r\nset-cookie: a=b"},
         {"resource_metadata": f'{URL}", error="'},
-        {"expect": Expectation.issuer_signed(issuers=[ISSUER], audiences=[API, ISSUER])},
+        {"expect": Expectation.bearer(issuers=[ISSUER], audiences=[API, ISSUER])},
     ],
 )
 def test_terms_that_cannot_be_meant_are_refused_when_the_guard_is_made(terms: dict[str, object]) -> None:

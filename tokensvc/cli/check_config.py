@@ -43,7 +43,7 @@ def _check_config(
     """Check the configuration file, the environment and the keys that they name.
 
     Every problem is shown with its file, its key and what to do; the exit code is then 3, or 4 where only the keys of
-    an identity provider could not be fetched: the service starts without them.
+    an identity provider or authority could not be fetched: the service starts without them.
 
     Example: `tokensvc check-config --config /etc/tokensvc/tokensvc.toml --fetch`
 
@@ -91,22 +91,29 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
 
 
 def _fetch_problems(settings: "Settings", config: Path) -> Iterator[ConfigurationError]:
-    """What keeps the keys of an identity provider from being fetched from here."""
+    """What keeps the keys of an identity provider or an authority from being fetched from here."""
     from tokensvc.wiring import fetched_keys_of
 
     keys = fetched_keys_of(settings)
-    for index, provider in enumerate(settings.identity_providers):
-        if keys is None or not provider.enabled or provider.keys_url is None:
+    for holder, key, url in _fetched(settings):
+        if keys is None:
             continue
         try:
-            keys.refresh_sync(provider.iss)
+            keys.refresh_sync(holder)
         except Unavailable as exc:
-            yield ConfigurationError(
-                exc.description,
-                file=str(config),
-                key=f"identity_provider[{index}].{'discovery' if provider.discovery else 'jwks_url'}",
-                remedy=f"See what {provider.keys_url} answers to this machine, or name a jwks_file.",
-            )
+            remedy = f"See what {url} answers to this machine, or name a jwks_file."
+            yield ConfigurationError(exc.description, file=str(config), key=key, remedy=remedy)
+
+
+def _fetched(settings: "Settings") -> Iterator[tuple[str, str, str]]:
+    """Whose keys are fetched, the key of the settings that says so, and from where."""
+    for index, provider in enumerate(settings.identity_providers):
+        if provider.enabled and provider.keys_url is not None:
+            name = "discovery" if provider.discovery else "jwks_url"
+            yield provider.iss, f"identity_provider[{index}].{name}", provider.keys_url
+    for index, authority in enumerate(settings.authorities):
+        if authority.enabled and authority.jwks_url is not None:
+            yield authority.key_holder, f"authority[{index}].jwks_url", authority.jwks_url
 
 
 def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]:
@@ -118,12 +125,21 @@ def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]
         "listens_on": f"{settings.server.host}:{settings.server.port}",
         "store": settings.store.shown,
         "identity_providers": [provider.iss for provider in settings.identity_providers if provider.enabled],
+        **_authorities(settings),
         **_disabled(settings),
         "agents": [agent.id for agent in settings.agents],
         "resources": [resource.id for resource in settings.resources],
     }
 
 
+def _authorities(settings: "Settings") -> dict[str, list[str]]:
+    enabled = [authority.iss for authority in settings.authorities if authority.enabled]
+    return {"authorities": enabled} if enabled else {}
+
+
 def _disabled(settings: "Settings") -> dict[str, list[str]]:
-    disabled = [provider.iss for provider in settings.identity_providers if not provider.enabled]
-    return {"disabled_identity_providers": disabled} if disabled else {}
+    found = {
+        "disabled_identity_providers": [one.iss for one in settings.identity_providers if not one.enabled],
+        "disabled_authorities": [one.iss for one in settings.authorities if not one.enabled],
+    }
+    return {name: disabled for name, disabled in found.items() if disabled}

@@ -1,9 +1,9 @@
-"""The DPoP proof (RFC 9449 s4): that whoever sent a request holds a key. A proof belongs to one request and one key.
+"""Proofs that who sent a request holds a key: a DPoP proof (RFC 9449 s4), or the certificate of a TLS connection.
 
-Pure: the text and the request it came with in, a `VerifiedProof` out. Two things are left to the caller, who knows
-more: whether the key is the one that a token is bound to (`verify_token`), and that the proof is used once, which takes
-a memory. Nothing that the proof says is looked at before its signature verified, and its key is nobody's until it is
-compared.
+A DPoP proof belongs to one request and one key. Pure: its text and the request it came with in, a `VerifiedProof` out.
+Two things are left to the caller, who knows more: whether the key is the one that a token is bound to (`verify_token`),
+and that the proof is used once, which takes a memory. Nothing that the proof says is looked at before its signature
+verified, and its key is nobody's until it is compared.
 """
 
 import re
@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Final, final
 
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import encode_base64url, split_compact, verify_signature
@@ -20,7 +19,7 @@ from tokensvc.core.keyset import PRIVATE_MEMBERS, PublicKey, find_algorithm, imp
 from tokensvc.core.members import parse_integer, parse_text
 from tokensvc.errors import KeyRefused, Malformed, Reason, TokenRefused
 
-__all__ = ["DPOP_TYP", "PROOF_AGE_S", "VerifiedProof", "token_hash", "verify_proof"]
+__all__ = ["DPOP_TYP", "PROOF_AGE_S", "ClientCertificate", "VerifiedProof", "token_hash", "verify_proof"]
 
 DPOP_TYP: Final = "dpop+jwt"
 # A proof is made for the request that carries it. A minute is long for that, and short for who has to remember it.
@@ -35,11 +34,19 @@ _MAX_JTI_LENGTH: Final = 256
 # `kid` says nothing here; every other member would change how the proof is read (RFC 8725 s3.10).
 _HEADER: Final = frozenset({"typ", "alg", "jwk", "kid"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_URI: Final = re.compile(r"[\x21-\x7e]+")
+# RFC 3986 s3, for http and https, without userinfo. Not `urlsplit`: it drops tabs, and what follows an IPv6 address.
+_URI: Final = re.compile(
+    r"(?P<scheme>(?i:https?))://"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)"
+    r"(?::(?P<port>[0-9]{0,5}))?"
+    r"(?P<path>/[\x21\x22\x24-\x3e\x40-\x7e]*)?"
+    r"(?:[?#][\x21-\x7e]*)?"
+)
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedProof:
     """A proof that fits the request it came with. `jkt` is the RFC 7638 thumbprint of the key, `iat` in epoch seconds.
@@ -59,12 +66,31 @@ class VerifiedProof:
         return f"dpop {self.jkt} {self.jti}"
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """The certificate that the client of a TLS connection proved to hold the key of, by its `thumbprint`.
+
+    That is its SHA-256 in base64url, `x5t#S256` (RFC 8705 s3.1). Who issued it, and until when, says nothing here.
+    """
+
+    thumbprint: str
+
+    @classmethod
+    def of(cls, der: bytes) -> "ClientCertificate":
+        """The certificate with this DER encoding."""
+        return cls(thumbprint=_hash(der))
+
+
 def verify_proof(text: str, *, htm: str, htu: str, now: int, leeway_s: int) -> VerifiedProof:
     """The proof that a key was held for a request with method `htm` to the URI `htu` (RFC 9449 s4.3).
 
-    `htu` may have a query and a fragment; they do not count. `now` in epoch seconds.
-    Raises: TokenRefused (`proof_invalid`).
+    `htu` may have a query and a fragment; they do not count. `now` is whole epoch seconds.
+    Raises: TokenRefused (`proof_invalid`); TypeError when `now` is no integer.
     """
+    if type(now) is not int or type(leeway_s) is not int:
+        # A float could be NaN, and no proof is ever older than that.
+        raise TypeError("now and leeway_s are whole seconds")
     try:
         key, payload = _open(text)
         return _parse_claims(payload, key, htm=htm, htu=htu, now=now, leeway_s=leeway_s)
@@ -73,8 +99,12 @@ def verify_proof(text: str, *, htm: str, htu: str, now: int, leeway_s: int) -> V
 
 
 def token_hash(token: str) -> str:
-    """What `ath` says of the access token `token` (RFC 9449 s4.2): the SHA-256 of its ASCII, in base64url."""
-    return encode_base64url(sha256(token.encode("ascii")).digest()).decode("ascii")
+    """What `ath` says of the access token `token` (RFC 9449 s4.2): the SHA-256 of its ASCII text, in base64url."""
+    return _hash(token.encode("ascii"))
+
+
+def _hash(data: bytes) -> str:
+    return encode_base64url(sha256(data).digest()).decode("ascii")
 
 
 def _open(text: str) -> tuple[PublicKey, Mapping[str, JsonValue]]:
@@ -137,18 +167,12 @@ def _parse_claims(
 @lru_cache(maxsize=256)
 def _normalised(uri: str) -> tuple[str, str, int, str]:
     """Scheme, host, port and path, compared by syntax and scheme (RFC 9449 s4.3, RFC 3986 s6.2.2, s6.2.3)."""
-    if _URI.fullmatch(uri) is None:
-        # Python passes over line feeds and tabs in a URI.
-        raise Malformed("htu is no URI")
-    try:
-        parts = urlsplit(uri)
-        port = parts.port
-    except ValueError as exc:
-        raise Malformed("htu is no URI") from exc
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
+    match = _URI.fullmatch(uri)
+    if match is None:
         raise Malformed("htu is no absolute http or https URI")
-    path = _ESCAPE.sub(_normalised_escape, parts.path or "/")
-    return parts.scheme, parts.hostname, _DEFAULT_PORTS[parts.scheme] if port is None else port, path
+    scheme = match["scheme"].lower()
+    port = int(match["port"]) if match["port"] else _DEFAULT_PORTS[scheme]
+    return scheme, match["host"].lower(), port, _ESCAPE.sub(_normalised_escape, match["path"] or "/")
 
 
 def _normalised_escape(escape: re.Match[str]) -> str:

@@ -38,7 +38,7 @@ def make_api(*, resource: str, issuer: str, keys: KeySet, clock: Clock) -> Starl
     guard = Middleware(
         TokenMiddleware,
         keys=StaticKeys({issuer: keys}),
-        expect=Expectation.issuer_signed(issuers=[issuer], audiences=[resource]),
+        expect=Expectation.bearer(issuers=[issuer], audiences=[resource]),
         revocations=LifetimeOnly(max_s=MAX_LIFETIME_S),
         resource_metadata=metadata_url(resource),
         metadata=protected_resource_metadata(

@@ -17,6 +17,7 @@ from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.authority import Wanted, require_within_ceiling
 from tokensvc.exchange.hop import Asker, invalid_request, new_hop
 from tokensvc.exchange.parties import Agent, Registry
+from tokensvc.exchange.root_token import SignedRoot, require_within_authority
 from tokensvc.exchange.target import Target, require_target_allowed, resolve_target
 from tokensvc.exchange.user_token import UserToken
 from tokensvc.verify import VerifiedToken
@@ -29,6 +30,7 @@ __all__ = [
     "is_server",
     "propose_from_token",
     "propose_start",
+    "propose_start_from_root",
     "refuse_delegatee",
     "require_actor",
     "require_actor_of_start",
@@ -50,7 +52,10 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEntry:
-    """An entry that is about to exist. `made_from`, of a root: the SHA-256 of its subject token, unsigned."""
+    """An entry that is about to exist. `made_from`, of a root: the SHA-256 of its subject token, unsigned.
+
+    A root that an authority signed may have been used before; it is the same when that is the same.
+    """
 
     entry: Root | Hop
     made_from: str | None = None
@@ -122,7 +127,23 @@ def propose_start(asker: Asker, user: UserToken) -> Proposal:
     require_target_allowed(  # step 10
         target, parent=user.issuer.ceiling_resources, actor=asker.client, registry=asker.registry
     )
-    root = _root(asker, user)
+    return _propose_start(asker, target, _root(asker, user), made_from=user.sha256, also_revocable=user.revocables())
+
+
+def propose_start_from_root(asker: Asker, signed: SignedRoot) -> Proposal:
+    """What the authority signed, as it is, and the agent that it names below it. Raises: OAuthRefused."""
+    require_within_authority(signed, registry=asker.registry, terms=asker.terms, now=asker.now)
+    root = signed.root
+    target = _resolve_target(asker)
+    require_target_allowed(  # step 10
+        target, parent=root.authority.resources, actor=asker.client, registry=asker.registry
+    )
+    return _propose_start(asker, target, root, made_from=signed.sha256, also_revocable=signed.revocables())
+
+
+def _propose_start(
+    asker: Asker, target: Target, root: Root, *, made_from: str, also_revocable: tuple[Revocable, ...]
+) -> Proposal:
     above = root.authority
     hop = new_hop(
         asker,
@@ -140,8 +161,8 @@ def propose_start(asker: Asker, user: UserToken) -> Proposal:
         chain=GrantChain(root=root, hops=(hop,)),
         audience=target.audience(asker.terms.issuer),
         cnf=asker.proven.cnf_of_token(asker.client, hop.jkt),
-        new_entries=(NewEntry(entry=root, made_from=user.sha256), NewEntry(entry=hop)),
-        also_revocable=user.revocables(),
+        new_entries=(NewEntry(entry=root, made_from=made_from), NewEntry(entry=hop)),
+        also_revocable=also_revocable,
     )
 
 
@@ -150,7 +171,7 @@ def propose_from_token(asker: Asker, subject: VerifiedToken, actor: Agent) -> Pr
 
     Raises: OAuthRefused.
     """
-    require_still_allowed(asker, subject.chain)  # step 8
+    require_still_allowed(asker, subject)  # step 8
     if actor.id == subject.actor:
         return _propose_for_itself(asker, subject)
     if actor.id in subject.actors:  # step 9
@@ -248,9 +269,9 @@ def _require_target_within(subject: VerifiedToken, target: Target, actor: Agent,
 
 def at_hand(subject: VerifiedToken, registry: Registry) -> frozenset[str]:
     """The resources of a presented hop that its holder, and its user, may still have by now."""
-    provider = registry.provider_of(subject.sub)
+    source = registry.source_of(subject)
     resources = subject.chain.leaf.authority.resources & registry.agents[subject.actor].resources
-    return resources if provider is None else resources & provider.ceiling_resources
+    return resources if source is None else resources & source.ceiling_resources
 
 
 def _is_renewal(granted: Authority, wanted: Wanted, target: Target) -> bool:
@@ -308,14 +329,14 @@ def require_depth(asker: Asker, subject: VerifiedToken) -> None:
         raise invalid_request(Reason.DEPTH_EXCEEDED, f"hop {index} would be deeper than allowed")
 
 
-def require_still_allowed(asker: Asker, chain: GrantChain) -> None:
+def require_still_allowed(asker: Asker, subject: VerifiedToken) -> None:
     """The user's issuer, the agents and the delegations of the chain: what was taken back since counts now (step 8).
 
     Raises: OAuthRefused (`root_invalid`, `delegatee_not_allowed`).
     """
-    if not asker.registry.is_user(chain.root.sub):
+    if not asker.registry.knows_user_of(subject):
         raise invalid_request(Reason.ROOT_INVALID, "subject_token: the user is of no identity provider registered here")
-    if not asker.registry.still_allows(chain.actors):
+    if not asker.registry.still_allows(subject.chain.actors):
         raise refuse_delegatee("an agent or a delegation in the chain is not allowed any more")
 
 

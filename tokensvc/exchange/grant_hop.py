@@ -49,7 +49,7 @@ def propose_from_grant(asker: Asker, subject: VerifiedToken, hop: Hop, actor: Ag
 
     The grant is taken as it is or refused. Raises: OAuthRefused.
     """
-    require_still_allowed(asker, subject.chain)  # step 8
+    require_still_allowed(asker, subject)  # step 8
     if actor.id != subject.actor and actor.id in subject.actors:  # step 9
         raise invalid_request(Reason.LOOP, "the actor is in the chain already")
     require_depth(asker, subject)

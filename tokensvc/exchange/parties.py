@@ -7,16 +7,19 @@ from typing import Final, Protocol
 
 from tokensvc.core.authority import Order
 from tokensvc.core.details import Details
+from tokensvc.core.entry import Root
 from tokensvc.core.keyset import PublicKey
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod
-from tokensvc.verify import Evidence, Expectation, VerifiedToken
+from tokensvc.verify import Evidence, Expectation, HolderFloor, VerifiedToken
 
 __all__ = [
     "REMEMBER_S",
     "Agent",
     "AuthMethod",
+    "Authority",
+    "AuthorityKeys",
     "IssuerKeys",
     "Operator",
     "Party",
@@ -124,6 +127,26 @@ class IssuerKeys(Protocol):
         ...
 
 
+class AuthorityKeys(IssuerKeys, Protocol):
+    """The public keys of an authority: needed again for every token below its roots."""
+
+    def known(self, kid: str) -> PublicKey | None:
+        """As `find`, of what is at hand, without waiting. Raises: Unavailable when nothing is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Who signs roots: its keys, which sign nothing else, and the ceiling of what it may grant."""
+
+    iss: str
+    keys: AuthorityKeys
+    subject_prefix: str
+    ceiling_resources: frozenset[str]
+    ceiling_details: Details
+    ceiling_max_depth: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamIssuer:
     """An identity provider whose users may delegate, the tokens taken from it, and the ceiling of what they start.
@@ -159,6 +182,7 @@ class UpstreamIssuer:
 class Terms:
     """The service's own identifier, limits, and the order by which it compares authority.
 
+    `authorities` are those whose roots count, each with the prefix of its users.
     `configuration` names the version of the settings in records. `dpop_nonces`: proofs carry a nonce of ours.
     `evidence` is whose word every hop needs from the second on: ours, or its delegator's.
     """
@@ -172,6 +196,7 @@ class Terms:
     max_issued_bytes: int
     configuration: str
     dpop_nonces: bool = False
+    authorities: frozenset[tuple[str, str]] = frozenset()
     evidence: Evidence = Evidence.ISSUER
 
     @property
@@ -188,16 +213,22 @@ class Terms:
             audiences=audiences,
             root_floor=Evidence.ISSUER,
             hop_floor=Evidence.ISSUER,
+            holder=HolderFloor.BEARER,
+            authorities={(self.issuer, iss): prefix for iss, prefix in self.authorities},
             order=self.order if order is None else order,
             leeway_s=self.leeway_s,
             max_depth=self.max_depth if max_depth is None else max_depth,
         )
 
+    def user_of(self, root: Root) -> str:
+        """The user below `root` by the name that the user has here: an authority has its own."""
+        return root.sub if root.claim is None else dict(self.authorities)[root.iss] + root.sub
+
 
 class Registry:
     """Everybody who is registered, by the names they are known under."""
 
-    __slots__ = ("_by_client_id", "_by_name", "agents", "issuers", "resources")
+    __slots__ = ("_by_client_id", "_by_name", "agents", "authorities", "issuers", "resources")
 
     def __init__(
         self,
@@ -206,10 +237,12 @@ class Registry:
         resources: Iterable[Resource],
         issuers: Iterable[UpstreamIssuer],
         operators: Iterable[Operator] = (),
+        authorities: Iterable[Authority] = (),
     ) -> None:
         self.agents: Final = {agent.id: agent for agent in agents}
         self.resources: Final = {resource.id: resource for resource in resources}
         self.issuers: Final = {issuer.iss: issuer for issuer in issuers}
+        self.authorities: Final = {authority.iss: authority for authority in authorities}
         everybody: list[Party] = [*self.resources.values(), *operators, *self.agents.values()]
         self._by_client_id: Final = {party.client_id: party for party in everybody}
         self._by_name: Final = {name: resource for resource in self.resources.values() for name in resource.names}
@@ -240,23 +273,32 @@ class Registry:
         )
 
     def is_user(self, sub: str) -> bool:
-        """True when a registered issuer may vouch for `sub`, and no client is called so.
+        """True when an identity provider may vouch for `sub`, and no client is called so.
 
         RFC 9068 s5: a user who is called like an agent would be taken for it.
         """
         return self.party(sub) is None and self.provider_of(sub) is not None
+
+    def knows_user_of(self, token: VerifiedToken) -> bool:
+        """True when somebody registered vouches for the user of `token`, and no client is called so."""
+        return self.party(token.sub) is None and self.source_of(token) is not None
+
+    def source_of(self, token: VerifiedToken) -> UpstreamIssuer | Authority | None:
+        """Who vouches for the user of `token`: the authority that signed its root, or the user's identity provider."""
+        root = token.chain.root
+        return self.provider_of(token.sub) if root.claim is None else self.authorities.get(root.iss)
 
     def provider_of(self, sub: str) -> UpstreamIssuer | None:
         """The identity provider whose `subject_prefix` the name of a user has. No prefix is one of another."""
         return next((issuer for issuer in self.issuers.values() if sub.startswith(issuer.subject_prefix)), None)
 
     def revocables_of(self, token: VerifiedToken) -> tuple[Revocable, ...]:
-        """Everything whose revocation kills `token`: what it says itself, and the provider of its user."""
-        provider = self.provider_of(token.sub)
-        if provider is None:
+        """Everything whose revocation kills `token`: what it says itself, and who vouches for its user."""
+        source = self.source_of(token)
+        if source is None:
             return token.revocables()
         root_iat = token.chain.root.authority.iat
-        return (*token.revocables(), Revocable(kind=RevocationKind.ISSUER, id=provider.iss, iat=root_iat))
+        return (*token.revocables(), Revocable(kind=RevocationKind.ISSUER, id=source.iss, iat=root_iat))
 
     def scopes_at(self, resources: Iterable[str]) -> ScopeSet:
         """The scopes that have meaning at one of `resources` at least."""
@@ -275,5 +317,5 @@ class Registry:
 
     def detail_types(self) -> frozenset[str]:
         """The types of authorization details that some user may hold (RFC 9396 s10)."""
-        ceilings = (issuer.ceiling_details for issuer in self.issuers.values())
-        return frozenset(detail.type for ceiling in ceilings for detail in ceiling)
+        sources: list[UpstreamIssuer | Authority] = [*self.issuers.values(), *self.authorities.values()]
+        return frozenset(detail.type for source in sources for detail in source.ceiling_details)

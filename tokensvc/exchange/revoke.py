@@ -5,6 +5,7 @@ A grant, which is a hop that stands in no token yet, is revoked by the agent tha
 revoke.
 """
 
+from functools import partial
 from typing import Final
 
 from tokensvc.core.authority import Attenuation, Order
@@ -13,15 +14,16 @@ from tokensvc.core.entry import HopClaim
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.core.scope import ScopeGrammar
-from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.errors import OAuthError, OAuthRefused, Reason, Unavailable
+from tokensvc.exchange.chain_keys import ChainKeys, judge_with
 from tokensvc.exchange.delegation_grant import claim_of, is_grant, once_of_grant, open_lone_grant
-from tokensvc.exchange.parties import REMEMBER_S, Agent, Party, Terms
+from tokensvc.exchange.parties import REMEMBER_S, Agent, Party, Registry, Terms
 from tokensvc.exchange.record import describe_lone_grant, describe_subject, record_refused
 from tokensvc.exchange.service import new_id
 from tokensvc.exchange.subject import audience_of, verify_own_token
 from tokensvc.ports import Clock, Committed, Outcome, Record, Signer, Store
 from tokensvc.settings import MAX_ROOT_LIFETIME_S
-from tokensvc.verify import StaticKeys, VerifiedToken
+from tokensvc.verify import KeySource, VerifiedToken
 
 __all__ = ["RevocationService"]
 
@@ -34,9 +36,10 @@ _END_OF_TIME: Final = 9_007_199_254_740_991
 class RevocationService:
     """Revokes hops for the agents of their chain."""
 
-    __slots__ = ("_clock", "_signer", "_store", "_terms")
+    __slots__ = ("_clock", "_registry", "_signer", "_store", "_terms")
 
-    def __init__(self, *, terms: Terms, store: Store, signer: Signer, clock: Clock) -> None:
+    def __init__(self, *, registry: Registry, terms: Terms, store: Store, signer: Signer, clock: Clock) -> None:
+        self._registry = registry
         self._terms = terms
         self._store = store
         self._signer = signer
@@ -54,10 +57,13 @@ class RevocationService:
             await self._revoke_grant(token, caller, now, hop=hop)
             return
         try:
-            verified = self._verify(token)
-        except OAuthRefused:
+            verified = await judge_with(self._keys(), partial(self._verify, token))
+        except OAuthRefused as refusal:
+            if refusal.reason is Reason.ROOT_INVALID:
+                # One of ours, below an authority that is barred or took its key back, and may come again.
+                raise Unavailable("the authority that signed the root of this token is not known at present") from None
             return
-        inputs: dict[str, JsonValue] = {"subject": describe_subject(verified.chain)}
+        inputs: dict[str, JsonValue] = {"subject": describe_subject(verified)}
         try:
             entry = _entry_to_revoke(verified, caller, hop)
         except OAuthRefused as refusal:
@@ -129,7 +135,12 @@ class RevocationService:
         await self._store.append(record)
         return refusal.recorded_as(record.id)
 
-    def _verify(self, token: str) -> VerifiedToken:
+    def _keys(self) -> ChainKeys:
+        return ChainKeys(
+            issuer=self._terms.issuer, own=self._signer.public_keys(), authorities=self._registry.authorities
+        )
+
+    def _verify(self, token: str, keys: KeySource) -> VerifiedToken:
         """The proof that `token` is one of ours by signature and chain, whatever its time.
 
         To be told of success and have nothing revoked is the one thing that must not happen. So no setting that changed
@@ -140,7 +151,7 @@ class RevocationService:
         audiences = frozenset({audience_of(token) or self._terms.issuer})
         return verify_own_token(
             token,
-            keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
+            keys,
             expect=self._terms.expect(audiences, max_depth=HARD_MAX_DEPTH, order=_WEAKEST),
             now=_END_OF_TIME,
         )

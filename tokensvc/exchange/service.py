@@ -12,6 +12,7 @@ Steps 1 and 2 are done by the caller, who knows HTTP. Steps 7 and 9 to 13 are pu
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from tokensvc.core.chain import Hop
 from tokensvc.core.details import render_details
@@ -20,6 +21,7 @@ from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.actor_token import refuse_actor_token, verify_actor_token
+from tokensvc.exchange.chain_keys import ChainKeys, judge_with
 from tokensvc.exchange.delegation_grant import note_of, once_of_grant, open_grant
 from tokensvc.exchange.grant import (
     NewEntry,
@@ -27,6 +29,7 @@ from tokensvc.exchange.grant import (
     is_server,
     propose_from_token,
     propose_start,
+    propose_start_from_root,
     require_actor,
     require_actor_of_start,
 )
@@ -47,10 +50,11 @@ from tokensvc.exchange.nonce import make_nonce, require_nonce
 from tokensvc.exchange.parties import REMEMBER_S, Agent, Party, Registry, Terms
 from tokensvc.exchange.record import describe_request, describe_subject, record_granted, record_refused
 from tokensvc.exchange.request import ID_TOKEN_TYPE, ExchangeRequest, Form, parse_exchange_request, require_single
+from tokensvc.exchange.root_token import is_signed_root, verify_signed_root
 from tokensvc.exchange.subject import issuer_of, subject_token_invalid, verify_own_token
 from tokensvc.exchange.user_token import verify_user_token
 from tokensvc.ports import Clock, Committed, OneTimeValue, Signer, Store
-from tokensvc.verify import StaticKeys, VerifiedToken
+from tokensvc.verify import VerifiedToken
 
 __all__ = ["ExchangeService", "Issued", "new_id"]
 
@@ -132,6 +136,8 @@ class ExchangeService:
         iss = issuer_of(request.subject_token)
         if iss == self._terms.issuer:
             proposal = await self._propose_from_own(asker, presented, trail)
+        elif is_signed_root(request.subject_token):
+            proposal = await self._propose_from_root(asker, presented, iss, trail)
         else:
             proposal = await self._propose_from_user(asker, presented, iss, trail)
         trail.inputs["shape"] = proposal.shape
@@ -142,6 +148,7 @@ class ExchangeService:
             until=trail.actor_token_exp,
             terms=self._terms,
             key=self._signer.signing_key(),
+            authorities=self._registry.authorities,
             now=now,
             new_id=new_id,
         )
@@ -151,14 +158,18 @@ class ExchangeService:
     async def _propose_from_own(self, asker: Asker, presented: Presented, trail: _Trail) -> Proposal:
         if asker.request.subject_token_type == ID_TOKEN_TYPE:
             raise subject_token_invalid("no ID token is issued here")
-        subject = verify_own_token(  # step 5
-            asker.request.subject_token,
-            keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
-            expect=self._terms.expect(frozenset({self._terms.issuer, *self._registry.resources})),
-            now=asker.now,
+        terms, registry = self._terms, self._registry
+        subject = await judge_with(  # step 5
+            ChainKeys(issuer=terms.issuer, own=self._signer.public_keys(), authorities=registry.authorities),
+            partial(
+                verify_own_token,
+                asker.request.subject_token,
+                expect=terms.expect(frozenset({terms.issuer, *registry.resources})),
+                now=asker.now,
+            ),
         )
         trail.lineage = subject.lineage
-        trail.inputs["subject"] = describe_subject(subject.chain)
+        trail.inputs["subject"] = describe_subject(subject)
         _require_alive(subject, is_actor=subject.actor == asker.client.id, leeway_s=self._terms.leeway_s, now=asker.now)
         if asker.request.delegation_grant is not None:
             return await self._propose_from_grant(asker, asker.request.delegation_grant, subject, presented, trail)
@@ -208,6 +219,28 @@ class ExchangeService:
         require_actor_of_start(asker)
         await self._require_not_revoked(user.revocables())  # step 8
         return propose_start(asker, user)
+
+    async def _propose_from_root(self, asker: Asker, presented: Presented, iss: str | None, trail: _Trail) -> Proposal:
+        authority = None if iss is None else self._registry.authorities.get(iss)
+        if authority is None:
+            raise subject_token_invalid("not a root of a registered authority")
+        signed = await verify_signed_root(  # step 5
+            asker.request.subject_token,
+            token_type=asker.request.subject_token_type,
+            authority=authority,
+            client=asker.client,
+            registry=self._registry,
+            terms=self._terms,
+            now=asker.now,
+        )
+        trail.lineage = signed.root.jti
+        trail.inputs["subject"] = signed.describe()
+        asker = await self._with_proven(asker, presented, trail)  # step 6
+        require_holder(signed.cnf, asker.proven)
+        await self._use_actor_token(asker, trail)  # step 7
+        require_actor_of_start(asker)
+        await self._require_not_revoked(signed.revocables())  # step 8
+        return propose_start_from_root(asker, signed)
 
     async def _with_proven(self, asker: Asker, presented: Presented, trail: _Trail) -> Asker:
         """The same with the keys that its sender proves. A proof is used up by that."""
@@ -272,9 +305,17 @@ class ExchangeService:
 
 def _claim(new: NewEntry, now: int) -> OneTimeValue:
     entry = new.entry
-    if isinstance(entry, Hop) and entry.claim is not None:
+    is_signed = entry.claim is not None
+    if isinstance(entry, Hop) and is_signed:
         return once_of_grant(entry)
-    return OneTimeValue(value=entry.jti, until=entry.authority.exp + REMEMBER_S, made=now, note=new.made_from)
+    # A root that others signed may come again, and was made when they say; what is made here exists from now on.
+    return OneTimeValue(
+        value=entry.jti,
+        until=entry.authority.exp + REMEMBER_S,
+        made=entry.authority.iat if is_signed else now,
+        note=new.made_from,
+        repeatable=is_signed,
+    )
 
 
 def _require_alive(subject: VerifiedToken, *, is_actor: bool, leeway_s: int, now: int) -> None:

@@ -3,7 +3,7 @@
     app.add_middleware(  # Starlette and FastAPI; anything else: app = TokenMiddleware(app, ...)
         TokenMiddleware,
         keys=StaticKeys({"https://tokens.example": parse_jwks(parse_json_object(Path("jwks.json").read_bytes()))}),
-        expect=Expectation.issuer_signed(issuers=["https://tokens.example"], audiences=["https://api.example"]),
+        expect=Expectation.bearer(issuers=["https://tokens.example"], audiences=["https://api.example"]),
         revocations=LifetimeOnly(max_s=900),
         resource_metadata=metadata_url("https://api.example"),
     )

@@ -1,6 +1,6 @@
 """Settings checked against each other: what each value alone cannot show. One function for each rule.
 
-The rules about identity providers are in `provider_conflicts`.
+The rules about identity providers are in `provider_conflicts`, those about authorities in `authority_conflicts`.
 
 Two rules cannot be settled here. With an empty `subject_prefix` any agent id could be a user's, so the exchange refuses
 a user who bears the id of an agent. And what needs more than the settings (where `serve` was told to listen, the
@@ -12,6 +12,7 @@ from typing import Final
 
 from tokensvc.core.scope import ScopeGrammar, require_grammar, usable_scope
 from tokensvc.errors import Malformed
+from tokensvc.settings.authority_conflicts import AUTHORITY_RULES
 from tokensvc.settings.conflict import Conflict, nearest, repeats
 from tokensvc.settings.model import Agent, AuthMethod, Operator, Resource, Settings
 from tokensvc.settings.provider_conflicts import PROVIDER_RULES
@@ -21,7 +22,7 @@ __all__ = ["Conflict", "find_conflicts"]
 
 def find_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every conflict, rule by rule."""
-    for rule in (*_RULES, *PROVIDER_RULES):
+    for rule in (*_RULES, *PROVIDER_RULES, *AUTHORITY_RULES):
         yield from rule(settings)
 
 
@@ -147,6 +148,10 @@ def _registered_resources(settings: Settings) -> Iterator[Conflict]:
     places = [
         (f"identity_provider[{index}].ceiling.resources", provider.ceiling.resources)
         for index, provider in enumerate(settings.identity_providers)
+    ]
+    places += [
+        (f"authority[{index}].ceiling.resources", authority.ceiling.resources)
+        for index, authority in enumerate(settings.authorities)
     ]
     for index, agent in enumerate(settings.agents):
         places += [(f"agent[{index}].resources", agent.resources), (f"agent[{index}].serves", agent.serves)]

@@ -56,6 +56,7 @@ __all__ = [
     "NO_TYP",
     "Agent",
     "AuthMethod",
+    "Authority",
     "Ceiling",
     "HopEvidence",
     "IdentityProvider",
@@ -186,7 +187,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Ceiling:
-    """What the users of one identity provider can authorise at most."""
+    """What the users of one identity provider or authority can authorise at most."""
 
     resources: SomeResources
     """The resources. Each is registered as `[[resource]]`; a root gets no scope but theirs."""
@@ -266,10 +267,40 @@ class IdentityProvider:
     @property
     def reach(self) -> UnsafeReach | None:
         """Where keys may be fetched from besides the public internet."""
-        if not self.private_networks:
-            return None
-        loopback = all(ip_network(network).is_loopback for network in self.private_networks)
-        return UnsafeReach(networks=self.private_networks, plain_http=loopback)
+        return _reach(self.private_networks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Authority:
+    """Who signs roots: JWTs of what a user lets an agent do. It may be an identity provider too, by another key."""
+
+    iss: Name
+    """The `iss` of its roots, letter by letter."""
+    enabled: StrictBool = True
+    """`false` bars it, and with it every chain below its roots."""
+    jwks_file: FilePath | None = None
+    """The public keys of its roots in a file: a JWK set. Read at the start. One of two."""
+    jwks_url: Name | None = None
+    """The public keys of its roots by https: where it publishes them. No key there may sign anything but roots."""
+    private_networks: Networks = ()
+    """Networks that keys may be fetched from besides the public internet, as for an identity provider.
+
+    Written: list of networks in CIDR notation
+    """
+    subject_prefix: SubjectPrefix = ""
+    """Put before the names of its users. That of the identity provider with the same `iss`, and nobody else's."""
+    ceiling: Ceiling
+    """What its roots may grant. One that says more is refused; nothing is cut."""
+
+    @property
+    def key_holder(self) -> str:
+        """Whose keys they are, in one namespace with the `iss` of identity providers: no `iss` has a space in it."""
+        return f"authority {self.iss}"
+
+    @property
+    def reach(self) -> UnsafeReach | None:
+        """Where keys may be fetched from besides the public internet."""
+        return _reach(self.private_networks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -395,6 +426,9 @@ class Settings:
     identity_providers: Annotated[tuple[IdentityProvider, ...], entries(at_least=1, at_most=MAX_PROVIDERS)] = Field(
         validation_alias="identity_provider"
     )
+    authorities: Annotated[tuple[Authority, ...], entries(at_most=MAX_PROVIDERS)] = Field(
+        default=(), validation_alias="authority"
+    )
     agents: Annotated[tuple[Agent, ...], entries(at_most=MAX_ITEMS)] = Field(default=(), validation_alias="agent")
     resources: Annotated[tuple[Resource, ...], entries(at_least=1, at_most=MAX_ITEMS)] = Field(
         validation_alias="resource"
@@ -405,8 +439,20 @@ class Settings:
 
     version: str = Field(init=False, default="")
 
+    @property
+    def user_sources(self) -> tuple[IdentityProvider | Authority, ...]:
+        """Everybody whose word starts a delegation; an authority may have the `iss` of an identity provider."""
+        return (*self.identity_providers, *self.authorities)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", hashlib.sha256(render_json(_plain(self))).hexdigest()[:12])
+
+
+def _reach(private_networks: Networks) -> UnsafeReach | None:
+    if not private_networks:
+        return None
+    loopback = all(ip_network(network).is_loopback for network in private_networks)
+    return UnsafeReach(networks=private_networks, plain_http=loopback)
 
 
 def _plain(value: object) -> JsonValue:

@@ -48,8 +48,8 @@ def require_own_keys(
 ) -> None:
     """Whoever holds a key under two names speaks for both. Raises: ConfigurationError.
 
-    `upstream` are the keys of identity providers that are in files, by `iss`; `agents` those of agents, by id; `own`
-    those of this service.
+    `upstream` are the keys of identity providers and authorities that are in files, as `load_upstream_keys` gives them;
+    `agents` those of agents, by id; `own` those of this service.
     """
     thumbprints = {key.thumbprint for key in own}
     issuers = thumbprints | {key.thumbprint for keys in upstream.values() for key in keys}
@@ -59,7 +59,7 @@ def require_own_keys(
             if not any(key.thumbprint in issuers for key in key_set):
                 continue
             raise ConfigurationError(
-                "the key set of an agent holds a key of this token service or of an identity provider",
+                "the key set of an agent holds a key of this token service, of an identity provider or an authority",
                 file=str(path),
                 key="",
                 remedy=f"Save the public keys of {agent.id} there, as a JWK set.",
@@ -71,6 +71,14 @@ def require_own_keys(
                 file=str(provider.jwks_file),
                 key="",
                 remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys rotate",
+            )
+    for authority in settings.authorities:
+        if any(key.thumbprint in thumbprints for key in upstream.get(authority.key_holder, ())):
+            raise ConfigurationError(
+                "the key set of the authority holds a signing key of this token service",
+                file=str(authority.jwks_file),
+                key="",
+                remedy="Save the authority's own JWK set there, or replace the key: tokensvc keys rotate",
             )
 
 

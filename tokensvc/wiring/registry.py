@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from tokensvc.core.authority import Order
 from tokensvc.core.entry import Evidence
-from tokensvc.exchange.parties import Agent, Operator, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.parties import Agent, Authority, Operator, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 from tokensvc.settings import NO_TYP, AgentKeys, IdentityProvider, Settings
+from tokensvc.settings import Authority as AuthoritySettings
 
 __all__ = ["registry_of", "terms_of"]
 
@@ -25,11 +26,15 @@ def terms_of(settings: Settings) -> Terms:
         configuration=settings.version,
         evidence=Evidence(settings.evidence),
         dpop_nonces=settings.server.dpop_nonces,
+        authorities=frozenset((one.iss, one.subject_prefix) for one in settings.authorities if one.enabled),
     )
 
 
 def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str, AgentKeys]) -> Registry:
-    """Everybody who is registered; an identity provider that is disabled is not. `agent_keys` by the agent's id."""
+    """Everybody who is registered; who is disabled among identity providers and authorities is not.
+
+    `agent_keys` by the agent's id.
+    """
     return Registry(
         agents=[
             Agent(
@@ -73,6 +78,18 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
             for operator in settings.operators
         ],
         issuers=[_upstream_of(provider, keys) for provider in settings.identity_providers if provider.enabled],
+        authorities=[_authority_of(authority, keys) for authority in settings.authorities if authority.enabled],
+    )
+
+
+def _authority_of(authority: AuthoritySettings, keys: UpstreamKeys) -> Authority:
+    return Authority(
+        iss=authority.iss,
+        keys=keys.of(authority.key_holder),
+        subject_prefix=authority.subject_prefix,
+        ceiling_resources=authority.ceiling.resources,
+        ceiling_details=authority.ceiling.authorization_details,
+        ceiling_max_depth=authority.ceiling.max_depth,
     )
 
 

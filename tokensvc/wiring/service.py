@@ -120,7 +120,7 @@ class Service:
         return configure(
             exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
             introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
-            revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
+            revocation=RevocationService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
             operation=OperatorService(terms=terms, store=store, clock=clock),
             authenticator=ClientAuthenticator(registry=registry, terms=terms, store=store, clock=clock),
             registry=registry,
