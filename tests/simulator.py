@@ -58,7 +58,7 @@ class _Absent:
         return "ABSENT"
 
 
-ABSENT: Final = _Absent()
+ABSENT: Final[object] = _Absent()
 """As the value of a member: leave it out."""
 
 NOW: Final = 1_900_000_000

@@ -145,6 +145,21 @@ def test_threads_without_a_token_wait_for_one_renewal() -> None:
     assert len(standin.requests) == 2
 
 
+def test_an_interrupt_during_a_renewal_leaves_the_lease_as_it_was() -> None:
+    standin = StandIn()
+    lease = lease_of(standin)
+    standin.now = NOW + 200
+
+    def interrupted(_request: httpx2.Request) -> httpx2.Response:
+        raise KeyboardInterrupt
+
+    standin.script = [interrupted]
+    with pytest.raises(KeyboardInterrupt):
+        lease.token()
+    assert lease.token()
+    assert len(standin.requests) == 3
+
+
 class Gate:
     """An answer that comes when it is let through."""
 

@@ -118,7 +118,7 @@ def require_proven(site: Site, token: str) -> None:
     expect = Expectation.delegator_signed(
         issuers=[ISSUER],
         audiences=[CRM, FILES, ISSUER],
-        agent_keys={(ISSUER, "planner"): frozenset({holder("planner").public.thumbprint})},
+        agent_keys={(ISSUER, "planner"): {holder("planner").public.thumbprint}},
     )
     try:
         verify_token(

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.integrations.asgi_calls import (
+    ALSO_DPOP,
     DOCUMENT,
     EXPIRED,
     SIM,
@@ -71,7 +72,10 @@ async def test_a_scope_that_every_call_needs_is_asked_for_in_the_challenge() -> 
         await call(app, f"Bearer {EXPIRED}"),
         await call(app, f"Bearer {TOKEN}"),
     )
-    assert none.headers["www-authenticate"] == f'Bearer scope="crm.read mail.send", resource_metadata="{URL}"'
+    assert none.headers["www-authenticate"] == ", ".join(
+        f'{scheme} scope="crm.read mail.send", resource_metadata="{URL}"'
+        for scheme in ("Bearer", 'DPoP algs="ES256 Ed25519 RS256",')
+    )
     assert 'scope="crm.read mail.send"' in refused.headers["www-authenticate"]
     assert held.status_code == 200
 
@@ -124,6 +128,7 @@ async def test_a_refused_token_is_answered_with_invalid_token_and_its_reason(tok
     assert (response.status_code, body["error"], body["reason"], api.seen) == (401, "invalid_token", reason, [])
     assert response.headers["www-authenticate"] == (
         f'Bearer error="invalid_token", error_description="{body["error_description"]}", resource_metadata="{URL}"'
+        + ALSO_DPOP
     )
     assert response.headers["content-type"] == "application/json"
     assert response.headers["cache-control"] == "no-store"
