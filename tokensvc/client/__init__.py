@@ -60,14 +60,15 @@ _OVER_HTTP: Final = {
     "LeaseAuth": "lease_auth",
 }
 
+if not TYPE_CHECKING:  # with it, type checkers would take every name for one of the package
 
-def __getattr__(name: str) -> object:
-    """One of the names that need httpx2. Raises: ImportError where it is not installed."""
-    if name not in _OVER_HTTP:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(import_module(f"{__name__}.{_OVER_HTTP[name]}"), name)
-    except ModuleNotFoundError as exc:
-        if exc.name != "httpx2":
-            raise
-        raise ImportError(f'{name} needs httpx2: pip install "tokensvc[client]"') from exc
+    def __getattr__(name: str) -> object:
+        """One of the names that need httpx2. Raises: ImportError where it is not installed."""
+        if name not in _OVER_HTTP:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            return getattr(import_module(f"{__name__}.{_OVER_HTTP[name]}"), name)
+        except ModuleNotFoundError as exc:
+            if exc.name != "httpx2":
+                raise
+            raise ImportError(f'{name} needs httpx2: pip install "tokensvc[client]"') from exc
