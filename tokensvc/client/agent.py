@@ -177,9 +177,9 @@ class Lease:
         """A token for the agent `to` to pick up: exchange-only, of no use to anybody else.
 
         It has to hold less than this lease. Without `may_delegate` that agent hands on nothing, and cannot narrow what
-        it has either. `tools` are `{tool: {argument: constraint}}` or names; `lifetime_s` in
-        seconds, without it as long as this lease. `holder_jkt` is the key to bind a signed grant to, where the token
-        service is not to be asked for it.
+        it has either. `tools` are `{tool: {argument: constraint}}` or names; `lifetime_s` in seconds, without it as
+        long as this lease. `holder_jkt` is the key to bind a signed grant to, where the token service is not to be
+        asked for it.
         """
         asked = asked_of(
             scope=scope,
