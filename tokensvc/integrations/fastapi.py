@@ -44,6 +44,7 @@ from tokensvc.verify import Expectation, HolderFloor, KeySource, Revocations, Ve
 
 __all__ = ["TokenGuard", "metadata_url", "refusal_responses"]
 
+_VERIFIED: Final = "tokensvc.verified"
 _POLICY_VIOLATION: Final = 1008  # RFC 6455 s7.4.1
 
 
@@ -93,12 +94,25 @@ class TokenGuard(SecurityBase):
         Raises: HTTPException, WebSocketException; Malformed for a demand that is no scope.
         """
         scope = render_scope(parse_scope(needed.scope_str)) if needed.scopes else None
+        known: dict[TokenGuard, VerifiedToken] = connection.scope.setdefault(_VERIFIED, {})
+        if self in known:
+            # Once for a call: the second time its proof would have been used before.
+            return self._require(known[self], scope, connection)
         verdict = await self._judge.judge(connection.scope, scope=scope)
         if isinstance(verdict, Answer):
             raise _refusal(verdict, connection)
         # A handler that returns a Response of its own loses these: its client is then asked for the nonce once more.
         response.headers.raw.extend(verdict.headers)
+        known[self] = verdict.token
         return verdict.token
+
+    def _require(self, token: VerifiedToken, scope: str | None, connection: HTTPConnection) -> VerifiedToken:
+        try:
+            if scope is not None:
+                token.require(scope=scope)
+        except AccessDenied as exc:
+            raise _refusal(self._judge.deny(exc, token, scope=exc.scope), connection) from exc
+        return token
 
     def require(self, *, scope: str | None = None) -> Callable[..., AsyncIterator[VerifiedToken]]:
         """A dependency that gives the verified token; None: any valid one, and the handler judges what it allows.
@@ -112,9 +126,7 @@ class TokenGuard(SecurityBase):
         ) -> AsyncIterator[VerifiedToken]:
             try:
                 # Once more: whoever replaces the guard in a test still learns of a scope that is missing.
-                if scope is not None:
-                    token.require(scope=scope)
-                yield token
+                yield self._require(token, scope, connection)
             except AccessDenied as exc:
                 raise _refusal(self._judge.deny(exc, token, scope=exc.scope), connection) from exc
 
