@@ -10,6 +10,7 @@ What does HTTP needs `pip install "tokensvc[client]"`; keys and grants need noth
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from tokensvc.client.asked import SIGNED_ROOT
 from tokensvc.client.auth import JWT_BEARER, JWT_SPIFFE, ClientSecret, PrivateKeyJwt, TlsClientAuth, WorkloadToken
 from tokensvc.client.errors import (
     AnswerMalformed,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "JWT_BEARER",
     "JWT_SPIFFE",
+    "SIGNED_ROOT",
     "Agent",
     "AnswerMalformed",
     "AsyncAgent",
