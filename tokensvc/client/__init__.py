@@ -22,6 +22,7 @@ from tokensvc.client.errors import (
 )
 from tokensvc.client.grant import make_delegation_grant
 from tokensvc.client.keys import load_or_create_holder_key, public_jwks, read_private_key
+from tokensvc.client.sealed import make_proof
 
 if TYPE_CHECKING:
     from tokensvc.client.agent import Agent, Lease
@@ -49,6 +50,7 @@ __all__ = [
     "WorkloadToken",
     "load_or_create_holder_key",
     "make_delegation_grant",
+    "make_proof",
     "public_jwks",
     "read_private_key",
 ]
