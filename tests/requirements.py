@@ -235,6 +235,48 @@ REQUIREMENTS: Final = (
         ),
     ),
     Requirement(
+        id="CLIENT-ISSUER",
+        section="RFC 8414 s3.3",
+        text="An agent uses metadata only where it names the very issuer that was asked for.",
+        tests=("tests/client/test_discovery.py::test_metadata_that_must_not_be_used_is_not",),
+    ),
+    Requirement(
+        id="CLIENT-PROOF",
+        section="RFC 9449 s4.2, s4.3, s7.1",
+        text="An agent makes a proof for each request, with its method and URI and the hash of the token.",
+        tests=(
+            "tests/client/test_proofs.py::test_every_request_carries_a_new_proof_for_this_request_and_this_token",
+            "tests/client/test_lease_auth.py::test_a_bound_token_goes_with_a_proof_for_each_request",
+        ),
+    ),
+    Requirement(
+        id="CLIENT-NONCE",
+        section="RFC 9449 s8, s8.2, s9",
+        text="An agent takes up the nonce that a server gives, and uses the newest.",
+        tests=(
+            "tests/client/test_proofs.py::test_the_newest_nonce_of_any_answer_is_the_next_one_sent",
+            "tests/client/test_lease_auth.py::test_a_nonce_is_taken_up_once_and_remembered",
+        ),
+    ),
+    Requirement(
+        id="CLIENT-DOWNGRADE",
+        section="RFC 9449 s5",
+        text="An agent that proves a key discards a token that is not bound to it.",
+        tests=("tests/client/test_proofs.py::test_a_bearer_token_for_a_proven_key_is_refused",),
+    ),
+    Requirement(
+        id="CLIENT-ASSERTION",
+        section="RFC 7523 s3",
+        text="An agent's assertion names it, the issuer as audience, and an end; a new one goes with each request.",
+        tests=("tests/client/test_auth.py::test_a_key_signs_a_new_assertion_for_each_request",),
+    ),
+    Requirement(
+        id="CLIENT-REDIRECT",
+        section="RFC 6750 s5.2",
+        text="An agent's token goes to the origin of its resource and to no other, whatever a redirect says.",
+        tests=("tests/client/test_lease_auth.py::test_a_redirect_elsewhere_goes_without_the_token",),
+    ),
+    Requirement(
         id="JWK-THUMBPRINT",
         section="RFC 7638 s3",
         text="The thumbprint is SHA-256 over the required members in lexicographic order.",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import tokensvc.client
 from tests.simulator import API, FILES, ISSUER, NOW, Members, Simulator, ec_key, ed_key, rsa_key
 from tokensvc.client import make_delegation_grant
 from tokensvc.core.jws import SigningKey, split_compact
@@ -155,6 +156,8 @@ def test_keys_and_grants_need_no_http_client_and_the_package_no_server() -> None
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == 'Agent needs httpx2: pip install "tokensvc[client]"\n'
+    with pytest.raises(AttributeError):
+        tokensvc.client.Agnet  # type: ignore[attr-defined]  # noqa: B018 - it raises
     server = ["starlette", "uvicorn", "typer", "rich", "pydantic", "authlib", "structlog", "redis"]
     script = (
         "import sys, tokensvc.client as c\n[getattr(c, name) for name in c.__all__]\n"
