@@ -197,7 +197,7 @@ def test_a_key_that_cannot_be_used_is_refused_and_nobody_is_asked_for_a_password
             tls.renew(())
     server_certificate(SERVERS).write(tmp_path, "server")
     tls.renew([PLANNER.parsed])
-    assert tls.context.verify_mode is ssl.CERT_OPTIONAL
+    assert tls.context.verify_mode.name == "CERT_OPTIONAL"
 
 
 def test_a_server_that_stops_waits_for_no_handshake(tmp_path: Path) -> None:
