@@ -71,8 +71,8 @@ def _require_client_auth(_policy: Policy, _certificate: x509.Certificate, found:
 
 
 # Not those for the web, which demand a SubjectAlternativeName and more: certificates of private authorities often have
-# a subject alone. What is there must fit. Checked in any case: that an issuer is an authority and may give that name, and
-# that no extension is critical which nobody knows.
+# a subject alone. What is there must fit. Checked without being asked for: that an issuer is an authority, the names
+# that it may give, and that no extension is critical which nobody knows.
 _CA_POLICY: Final = (
     ExtensionPolicy.permit_all()
     .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
