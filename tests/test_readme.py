@@ -62,7 +62,7 @@ def test_a_planner_delegates_to_a_researcher_in_ten_lines(
 ) -> None:
     code = block("In your agent", "python")
     assert code.count("\n") <= 10
-    # The page leaves the environment alone, and what it calls is on this machine.
+    # What the page calls is on this machine.
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with open_world(tmp_path / "demo") as world:
         names: dict[str, Any] = {

@@ -4,14 +4,17 @@ import httpx2
 import pytest
 
 from tests.client.standin import ISSUER, Scripted, StandIn, answer, holder, refusal
-from tests.simulator import API
+from tests.simulator import API, Simulator
 from tokensvc.client import (
+    Agent,
     AnswerMalformed,
     ClientAuthenticationFailed,
     ExchangeRefused,
     ServiceUnavailable,
 )
 from tokensvc.client.held import read_held_token
+from tokensvc.client.operations import asked_of
+from tokensvc.client.transport import drive
 from tokensvc.client.wire import MAX_BYTES
 
 
@@ -82,6 +85,33 @@ def test_what_is_no_answer_of_a_token_endpoint_is_refused(scripted: Scripted) ->
     assert len(standin.requests) == 1
 
 
+def test_a_token_for_another_agent_that_is_not_exchange_only_is_refused() -> None:
+    standin = StandIn()
+    planner = standin.agent(client_id="planner")
+    lease = standin.agent().receive(standin.token(aud=ISSUER))
+    # Made for the one who asks, and not for the one who is named.
+    with pytest.raises(AnswerMalformed, match="another agent"):
+        lease.delegate(to="fetcher", scope="crm.write files.read mail.send")
+    with pytest.raises(AnswerMalformed, match="not exchange-only"):
+        handed_on(planner, standin)
+    standin.claims = {"aud": ISSUER}
+    assert handed_on(planner, standin)
+
+
+def handed_on(planner: Agent, standin: StandIn) -> str:
+    """What planner gets for researcher, below a token of its own."""
+    simulator = Simulator(iss=ISSUER)
+    own = simulator.token(simulator.claims(standin.chain()[:2], aud=ISSUER))
+    steps = planner._service.delegate(  # noqa: SLF001 - a lease of planner is what the stand-in does not issue
+        read_held_token(own),
+        asked_of(scope="crm.write files.read mail.send", resource=API),
+        to="researcher",
+        may_delegate=False,
+        holder_jkt=None,
+    )
+    return drive(steps, planner._http).held.text  # noqa: SLF001 - the same
+
+
 def test_a_refusal_says_its_codes_and_is_not_repeated() -> None:
     standin = StandIn(script=[refusal(400, "invalid_request")])
     with pytest.raises(ExchangeRefused) as caught:
@@ -89,6 +119,7 @@ def test_a_refusal_says_its_codes_and_is_not_repeated() -> None:
     refused = caught.value
     assert (refused.error, refused.reason, refused.description) == ("invalid_request", "revoked", "no")
     assert (refused.record, refused.status, len(standin.requests)) == ("r1", 400, 1)
+    assert str(refused) == "invalid_request (revoked): no"
     assert not isinstance(refused, ClientAuthenticationFailed)
 
 

@@ -34,6 +34,7 @@ def test_a_secret_is_form_encoded_in_the_header_or_stands_in_the_body() -> None:
     assert (in_body.headers, in_body.form) == ({}, {"client_id": "a:b", "client_secret": SECRET})
 
 
+@pytest.mark.requirement("CLIENT-ASSERTION")
 def test_a_key_signs_a_new_assertion_for_each_request() -> None:
     key = ec_key("client")
     auth = PrivateKeyJwt(key)

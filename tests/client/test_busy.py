@@ -1,5 +1,6 @@
 """A service that is busy is asked again, at most twice and for ten seconds; whoever has to wait longer is told."""
 
+import time
 from email.utils import formatdate
 
 import httpx2
@@ -62,6 +63,18 @@ def test_no_connection_is_unavailable_and_names_the_host_alone() -> None:
         standin.agent().receive(standin.token(aud=ISSUER))
     assert str(caught.value) == "cannot reach https://as.example (ConnectError)"
     assert caught.value.retry_after_s is None
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_the_time_that_was_asked_for_is_waited(kind: str) -> None:
+    standin = StandIn(now=NOW + 4.99, script=[answer(503, {}, retry_after=formatdate(NOW + 5, usegmt=True))])
+    began = time.monotonic()
+    if kind == "sync":
+        standin.agent().receive(standin.token(aud=ISSUER))
+    else:
+        await standin.async_agent().receive(standin.token(aud=ISSUER))
+    assert time.monotonic() - began >= 0.009
+    assert len(standin.requests) == 2
 
 
 async def test_the_same_in_an_event_loop() -> None:

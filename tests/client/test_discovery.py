@@ -48,6 +48,7 @@ def test_the_metadata_of_an_issuer_with_a_path_stands_before_it() -> None:
     assert str(standin.requests[0].url) == f"{ISSUER}/.well-known/oauth-authorization-server/t1"
 
 
+@pytest.mark.requirement("CLIENT-ISSUER")
 @pytest.mark.parametrize(
     "changed",
     [

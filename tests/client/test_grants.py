@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import tokensvc.client
 from tests.simulator import API, FILES, ISSUER, NOW, Members, Simulator, ec_key, ed_key, rsa_key
 from tokensvc.client import make_delegation_grant
 from tokensvc.core.jws import SigningKey, split_compact
@@ -89,7 +90,10 @@ def test_bounds_are_those_of_the_parent_and_what_was_asked() -> None:
     token = token_of(chain, PLANNER)
     early = payload(grant(token, now=NOW - 10_000, lifetime_s=60))
     assert (early["iat"], early["exp"]) == (chain[-1]["iat"], chain[-1]["iat"] + 60)
-    assert payload(grant(token, lifetime_s=10**9))["exp"] == chain[-1]["exp"]
+    assert payload(grant(token))["exp"] == chain[-1]["exp"]
+    # Nothing is cut: that it outlives the parent is for the token service to refuse.
+    late = payload(grant(token, lifetime_s=10**9))
+    assert late["exp"] == late["iat"] + 10**9
     assert payload(grant(token, may_delegate=True))["max_depth"] == chain[-1]["max_depth"] == 5
 
 
@@ -152,6 +156,8 @@ def test_keys_and_grants_need_no_http_client_and_the_package_no_server() -> None
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == 'Agent needs httpx2: pip install "tokensvc[client]"\n'
+    with pytest.raises(AttributeError):
+        tokensvc.client.Agnet  # type: ignore[attr-defined]  # noqa: B018 - it raises
     server = ["starlette", "uvicorn", "typer", "rich", "pydantic", "authlib", "structlog", "redis"]
     script = (
         "import sys, tokensvc.client as c\n[getattr(c, name) for name in c.__all__]\n"

@@ -44,6 +44,7 @@ def test_a_bearer_token_goes_as_one() -> None:
     assert "dpop" not in api.seen[0].headers
 
 
+@pytest.mark.requirement("CLIENT-PROOF")
 def test_a_bound_token_goes_with_a_proof_for_each_request() -> None:
     standin, api = StandIn(key=holder()), Api()
     lease = standin.agent().receive(standin.token(aud=ISSUER))
@@ -66,6 +67,7 @@ def bound() -> StandIn:
     return StandIn(key=holder())
 
 
+@pytest.mark.requirement("CLIENT-NONCE")
 def test_a_nonce_is_taken_up_once_and_remembered(bound: StandIn) -> None:
     demand = unauthorized('DPoP error="use_dpop_nonce"', dpop_nonce="n1")
     api = Api(demand)
@@ -134,6 +136,7 @@ def test_nothing_goes_to_another_origin(url: str) -> None:
     assert len(api.seen) == 1
 
 
+@pytest.mark.requirement("CLIENT-REDIRECT")
 def test_a_redirect_elsewhere_goes_without_the_token(bound: StandIn) -> None:
     api = Api(answer(307, {}, location="https://evil.example/"), answer(200, {}, dpop_nonce="evil"))
     lease = bound.agent().receive(bound.token(aud=ISSUER))

@@ -12,6 +12,7 @@ from tokensvc.errors import KeyRefused, Malformed
 USE_NONCE = answer(400, {"error": "use_dpop_nonce"}, dpop_nonce="n1")
 
 
+@pytest.mark.requirement("CLIENT-PROOF")
 def test_every_request_carries_a_new_proof_for_this_request_and_this_token() -> None:
     standin = StandIn(key=holder())
     handed = standin.token(aud=ISSUER)
@@ -42,6 +43,7 @@ def test_a_nonce_is_taken_up_once_and_remembered() -> None:
     assert [proof_of(request).get("nonce") for request in standin.requests] == [None, "n1", "n1"]
 
 
+@pytest.mark.requirement("CLIENT-NONCE")
 def test_the_newest_nonce_of_any_answer_is_the_next_one_sent() -> None:
     standin = StandIn(key=holder(), script=[USE_NONCE])
     standin.script.append(lambda request: _with_nonce(standin, request, "n2"))
@@ -63,6 +65,7 @@ def test_a_second_demand_for_a_nonce_is_a_refusal() -> None:
     assert (caught.value.error, len(standin.requests)) == ("use_dpop_nonce", 2)
 
 
+@pytest.mark.requirement("CLIENT-DOWNGRADE")
 def test_a_bearer_token_for_a_proven_key_is_refused() -> None:
     standin = StandIn(key=holder())
     standin.agent().receive(standin.token(aud=ISSUER))

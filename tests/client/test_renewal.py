@@ -160,6 +160,22 @@ def test_an_interrupt_during_a_renewal_leaves_the_lease_as_it_was() -> None:
     assert len(standin.requests) == 3
 
 
+async def test_the_same_in_an_event_loop() -> None:
+    standin = StandIn(resources=[API, FILES])
+    lease = await standin.async_agent().receive(standin.token(aud=ISSUER))
+    first = await lease.token(API)
+    await lease.renew()
+    assert standin.form(standin.requests[-1])["resource"] == [ISSUER]
+    standin.now = NOW + 200
+    standin.script = [UNAVAILABLE]
+    assert await lease.token(API) == first
+    standin.now = NOW + 300
+    standin.script = [UNAVAILABLE]
+    with pytest.raises(ServiceUnavailable):
+        await lease.token(API)
+    assert await lease.token(API) != first
+
+
 class Gate:
     """An answer that comes when it is let through."""
 

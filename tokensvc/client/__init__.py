@@ -10,6 +10,7 @@ What does HTTP needs `pip install "tokensvc[client]"`; keys and grants need noth
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from tokensvc.client.asked import SIGNED_ROOT
 from tokensvc.client.auth import JWT_BEARER, JWT_SPIFFE, ClientSecret, PrivateKeyJwt, TlsClientAuth, WorkloadToken
 from tokensvc.client.errors import (
     AnswerMalformed,
@@ -21,6 +22,7 @@ from tokensvc.client.errors import (
 )
 from tokensvc.client.grant import make_delegation_grant
 from tokensvc.client.keys import load_or_create_holder_key, public_jwks, read_private_key
+from tokensvc.client.sealed import make_proof
 
 if TYPE_CHECKING:
     from tokensvc.client.agent import Agent, Lease
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "JWT_BEARER",
     "JWT_SPIFFE",
+    "SIGNED_ROOT",
     "Agent",
     "AnswerMalformed",
     "AsyncAgent",
@@ -47,6 +50,7 @@ __all__ = [
     "WorkloadToken",
     "load_or_create_holder_key",
     "make_delegation_grant",
+    "make_proof",
     "public_jwks",
     "read_private_key",
 ]
@@ -60,14 +64,15 @@ _OVER_HTTP: Final = {
     "LeaseAuth": "lease_auth",
 }
 
+if not TYPE_CHECKING:  # with it, type checkers would take every name for one of the package
 
-def __getattr__(name: str) -> object:
-    """One of the names that need httpx2. Raises: ImportError where it is not installed."""
-    if name not in _OVER_HTTP:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(import_module(f"{__name__}.{_OVER_HTTP[name]}"), name)
-    except ModuleNotFoundError as exc:
-        if exc.name != "httpx2":
-            raise
-        raise ImportError(f'{name} needs httpx2: pip install "tokensvc[client]"') from exc
+    def __getattr__(name: str) -> object:
+        """One of the names that need httpx2. Raises: ImportError where it is not installed."""
+        if name not in _OVER_HTTP:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            return getattr(import_module(f"{__name__}.{_OVER_HTTP[name]}"), name)
+        except ModuleNotFoundError as exc:
+            if exc.name != "httpx2":
+                raise
+            raise ImportError(f'{name} needs httpx2: pip install "tokensvc[client]"') from exc

@@ -9,12 +9,12 @@ import httpx2
 
 from tokensvc.client import operations
 from tokensvc.client.answers import Issued
-from tokensvc.client.asked import Names, Tools
+from tokensvc.client.asked import ACCESS_TOKEN, Names, Tools
 from tokensvc.client.auth import ClientAuth
 from tokensvc.client.errors import ServiceUnavailable
 from tokensvc.client.leased import Leased
 from tokensvc.client.operations import Entries, asked_of, delegation
-from tokensvc.client.service import ACCESS_TOKEN, TokenService
+from tokensvc.client.service import TokenService
 from tokensvc.client.transport import drive, make_client
 from tokensvc.core.jws import SigningKey
 
@@ -84,8 +84,8 @@ class Agent:
     ) -> "Lease":
         """Begin to work for a user, by a token that the user's identity provider made for this agent.
 
-        `lifetime_s` in seconds. A server that goes on with a token that was presented to it (*accept*) starts from it
-        likewise.
+        A root that an authority signed is one of the type `SIGNED_ROOT`. `lifetime_s` in seconds. A server that goes on
+        with a token that was presented to it (*accept*) starts from it likewise.
         """
         asked = asked_of(
             scope=scope,
@@ -177,9 +177,9 @@ class Lease:
         """A token for the agent `to` to pick up: exchange-only, of no use to anybody else.
 
         It has to hold less than this lease. Without `may_delegate` that agent hands on nothing, and cannot narrow what
-        it has either. `tools` are `{tool: {argument: constraint}}` or names; `lifetime_s` in
-        seconds, without it as long as this lease. `holder_jkt` is the key to bind a signed grant to, where the token
-        service is not to be asked for it.
+        it has either. `tools` are `{tool: {argument: constraint}}` or names; `lifetime_s` in seconds, without it as
+        long as this lease. `holder_jkt` is the key to bind a signed grant to, where the token service is not to be
+        asked for it.
         """
         asked = asked_of(
             scope=scope,

@@ -10,8 +10,20 @@ from tokensvc.core.jsontext import render_json
 from tokensvc.core.scope import ScopeSet, parse_requested_scope, render_scope
 from tokensvc.errors import Malformed
 
-__all__ = ["Asked", "Names", "Tools", "parse_asked_details", "parse_asked_resources", "parse_asked_scope"]
+__all__ = [
+    "ACCESS_TOKEN",
+    "SIGNED_ROOT",
+    "Asked",
+    "Names",
+    "Tools",
+    "parse_asked_details",
+    "parse_asked_resources",
+    "parse_asked_scope",
+]
 
+ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"
+SIGNED_ROOT: Final = "urn:ietf:params:oauth:token-type:jwt"
+"""The `subject_token_type` of a root that an authority signed, to start from."""
 Names = str | Iterable[str]
 """Scopes or resources: one text, or several. A text of scopes may hold several, separated by spaces."""
 Tools = Mapping[str, Mapping[str, object]] | Iterable[str]

@@ -18,7 +18,7 @@ from tokensvc.client.answers import (
     parse_metadata,
     raise_refusal,
 )
-from tokensvc.client.asked import Asked
+from tokensvc.client.asked import ACCESS_TOKEN, Asked
 from tokensvc.client.auth import ClientAuth, ClientSecret, PrivateKeyJwt, TlsClientAuth
 from tokensvc.client.errors import HolderKeyUnknown, ServiceUnavailable
 from tokensvc.client.grant import seal_grant
@@ -30,9 +30,8 @@ from tokensvc.core.jws import SigningKey
 from tokensvc.core.secure_url import origin_of, require_secure_url
 from tokensvc.errors import Malformed
 
-__all__ = ["ACCESS_TOKEN", "TokenService"]
+__all__ = ["TokenService"]
 
-ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"
 _GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _BUSY: Final = 503

@@ -79,17 +79,23 @@ def require_root_evidence(
 def require_hop_evidence(hop: Hop, above: Entry, *, index: int, iss: str, sub: str, lineage: str) -> None:
     """Prove that a signed `hop` was made by the actor of the entry before it, for this place; a plain one passes.
 
-    Raises: TokenRefused (`grant_invalid`).
+    Raises: TokenRefused (`grant_invalid`), naming the hop.
     """
-    claim = hop.claim
-    if claim is None:
+    if hop.claim is None:
         return
+    try:
+        _require_claim(hop.claim, above, index=index, iss=iss, sub=sub, lineage=lineage)
+    except TokenRefused as exc:
+        raise _grant_invalid(f"hop {index}: {exc.description}") from exc
+
+
+def _require_claim(claim: HopClaim, above: Entry, *, index: int, iss: str, sub: str, lineage: str) -> None:
     if not isinstance(above, Hop):
         raise _grant_invalid("the first hop is signed, and the user has no key")
     if (claim.iss, claim.sub, claim.aud) != (above.actor, sub, iss):
-        raise _grant_invalid("a grant is of another delegator, user or token service")
+        raise _grant_invalid("the grant is of another delegator, user or token service")
     if claim.root != lineage or claim.index != index:
-        raise _grant_invalid("a grant is of another lineage or place")
+        raise _grant_invalid("the grant is of another lineage or place")
     key = _delegator_key(claim, jkt=above.jkt)
     if not _is_signed(claim.signed, key):
         raise _grant_invalid(_BAD_SIGNATURE)
@@ -117,11 +123,11 @@ def _delegator_key(claim: HopClaim, *, jkt: str | None) -> PublicKey:
     """The key in the header of a grant, once its thumbprint is the one that the entry before names."""
     stated = _read_stated_key(claim.signed.jws.header)
     if jkt is None or stated.thumbprint != jkt:
-        raise _grant_invalid("the key of a grant is not the one that its delegator is bound to")
+        raise _grant_invalid("the key of the grant is not the one that its delegator is bound to")
     key = _import_holder_key(stated.jwk)
     # A coordinate with zeros before it is the same key under another thumbprint, which no revocation would name.
     if key is None or key.thumbprint != jkt or stated.alg != key.alg:
-        raise _grant_invalid("the key of a grant is not fit for its alg")
+        raise _grant_invalid("the key of the grant is not fit for its alg")
     return key
 
 
