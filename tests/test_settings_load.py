@@ -68,7 +68,7 @@ def test_all_problems_are_found_and_the_first_one_raised_notes_the_others(tmp_pa
         (("iss",), "Did you mean to write it in [[identity_provider]]?"),
         (("server", "agent"), "Did you mean to write it at the top of the file?"),
         (("limits", "bytes"), "Did you mean token_bytes? Else remove it."),
-        (("server", "workers"), "Remove it; known here are host, port, max_requests, dpop_nonces."),
+        (("store", "workers"), "Remove it; known here are url, password_file."),
         (("agents",), "Did you mean agent?"),
     ],
 )

@@ -102,15 +102,17 @@ class Reason(StrEnum):
     Then: get a token for this resource; an exchange-only token is good at the token endpoint alone.
     """
     HOLDER_UNPROVEN = "holder_unproven"
-    """The token is bound to a key (`cnf`), and the sender did not prove that it holds it.
+    """The token is bound to a key (`cnf`), and the sender did not prove that it holds it; or it is bound to none, and
+    a proof came with it or is required.
 
     Where: verifier 8: invalid_token; exchange 6: invalid_request
-    Then: prove the key; where proofs are not supported, get a token that is not bound.
+    Then: prove the key of `cnf`: by a DPoP proof that names this token, or a TLS connection with that certificate; get
+        a token that is bound where a proof is required, and send one that is not bound as a bearer token.
     """
     PROOF_INVALID = "proof_invalid"
     """The DPoP proof does not fit the request, or is no proof at all (RFC 9449 s4.3). The description names the rule.
 
-    Where: verifier 8: invalid_dpop_proof; exchange 6: invalid_dpop_proof, use_dpop_nonce
+    Where: resource: invalid_dpop_proof, use_dpop_nonce; exchange 6: invalid_dpop_proof, use_dpop_nonce
     Then: make a new proof for each request, with `htm` and `htu` of that request and the time of now; with
         `use_dpop_nonce` put the nonce of the header `DPoP-Nonce` into it.
     """

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
+from tests.certificates import Authority, server_certificate
 from tests.jwks_server import JwksServer, answers, publishes, serving
 from tests.settings_file import change, valid_values, write_settings
 from tests.simulator import rsa_key
@@ -172,6 +173,19 @@ def test_a_provider_that_is_disabled_is_named_and_not_fetched_from(tmp_path: Pat
         assert answer["identity_providers"] == []
         assert answer["disabled_identity_providers"] == ["https://idp.example"]
         assert server.requests == []
+
+
+def test_an_expired_server_certificate_is_shown_with_its_file(tmp_path: Path) -> None:
+    path = configured(tmp_path, server={"tls_certificate_file": "tls.pem", "tls_key_file": "tls.key"})
+    authority = Authority()
+    server_certificate(authority, end=2021).write(tmp_path, "tls")
+    result = run("--config", path, "--json")
+    (problem,) = json.loads(result.stdout)["problems"]
+
+    assert result.exit_code == 3
+    assert (problem["file"], problem["problem"]) == (str(tmp_path / "tls.pem"), "the server certificate has expired")
+    server_certificate(authority).write(tmp_path, "tls")
+    assert run("--config", path).exit_code == 0
 
 
 def with_authority(folder: Path, server: JwksServer, **members: object) -> Path:

@@ -126,6 +126,7 @@ def test_the_same_jti_of_two_keys_is_two_proofs() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "a.b", "a.b.c", "a.b.c.d", "....", "\u00e9.e.e", " ", "\ud800", "null"])
+@pytest.mark.requirement("DPOP-WELL-FORMED")
 def test_what_is_no_jws_is_refused(text: str) -> None:
     assert_refused(text)
 
@@ -168,6 +169,7 @@ def test_a_header_or_payload_that_is_no_object_is_refused(part: bytes) -> None:
     "typ",
     [ABSENT, "JWT", "at+jwt", "dpop", "DPOP+JWT", "application/dpop+jwt", "delegation-grant+jwt", None, ["dpop+jwt"]],
 )
+@pytest.mark.requirement("DPOP-TYP")
 def test_another_type_is_refused(typ: object) -> None:
     assert_refused(with_header(typ=typ))
 
@@ -176,6 +178,7 @@ def test_another_type_is_refused(typ: object) -> None:
     "alg",
     [ABSENT, "none", "None", "HS256", "ES384", "PS256", "RS256", "Ed25519", "EdDSA", "es256", "", None, 1, ["ES256"]],
 )
+@pytest.mark.requirement("DPOP-ALG")
 def test_an_algorithm_that_is_none_in_use_or_not_that_of_the_key_is_refused(alg: object) -> None:
     assert_refused(with_header(alg=alg))
 
@@ -192,6 +195,7 @@ def test_no_signature_at_all_is_refused() -> None:
     assert_refused(proof().rpartition(".")[0] + ".")
 
 
+@pytest.mark.requirement("DPOP-ALG")
 def test_a_shared_secret_is_no_proof_even_where_it_is_the_public_key() -> None:
     """HMAC keyed with what everybody can read."""
     for header in (proof_header(alg="HS256"), proof_header(alg="HS256", jwk={"kty": "oct", "k": b64(b"secret")})):
@@ -226,6 +230,7 @@ def test_a_member_of_the_header_that_could_change_its_meaning_is_refused(members
 # The key
 
 
+@pytest.mark.requirement("DPOP-NO-PRIVATE")
 def test_a_key_is_public_and_there() -> None:
     private: Members = {**HOLDER.unsafe_private_jwk()}
     for key in (ABSENT, None, {}, [], "x", private, {**jwk(HOLDER), "d": ""}, {"kty": "oct", "k": b64(b"k" * 32)}):
@@ -310,6 +315,7 @@ def test_a_signature_of_zeros_and_one_in_der_are_refused() -> None:
     assert judge(text).jti
 
 
+@pytest.mark.requirement("DPOP-SIGNATURE")
 def test_a_proof_signed_by_another_key_than_the_one_it_shows_is_refused() -> None:
     assert_refused(seal(proof_header(), proof_claims(), OTHER))
     header, _, signature = proof().split(".")
@@ -344,12 +350,14 @@ def test_a_header_too_large_to_be_remembered_is_judged_alike() -> None:
 
 
 @pytest.mark.parametrize("jti", [ABSENT, "", None, 1, ["x"], "x" * 257])
+@pytest.mark.requirement("DPOP-WELL-FORMED")
 def test_a_jti_that_could_not_be_remembered_is_refused(jti: object) -> None:
     assert_refused(proof(jti=jti))
     assert judge(proof(jti="x" * 256)).jti == "x" * 256
 
 
 @pytest.mark.parametrize("htm", [ABSENT, "POST", "get", "GET ", "", None, ["GET"]])
+@pytest.mark.requirement("DPOP-HTM")
 def test_another_method_is_refused(htm: object) -> None:
     assert_refused(proof(htm=htm))
     assert judge(proof(htm="POST"), htm="POST").jti
@@ -389,11 +397,13 @@ def test_another_method_is_refused(htm: object) -> None:
         "https://crm.example/x/../customers",
     ],
 )
+@pytest.mark.requirement("DPOP-HTU")
 def test_another_uri_is_refused(htu: object) -> None:
     assert_refused(proof(htu=htu))
 
 
 @pytest.mark.parametrize("iat", [ABSENT, None, str(NOW), NOW + 0.0, True, -1, [NOW]])
+@pytest.mark.requirement("DPOP-WELL-FORMED")
 def test_a_time_that_is_none_is_refused(iat: object) -> None:
     assert_refused(proof(iat=iat))
 
@@ -412,6 +422,7 @@ def test_a_time_that_is_none_is_refused(iat: object) -> None:
         (3600, False),
     ],
 )
+@pytest.mark.requirement("DPOP-IAT")
 def test_a_proof_lasts_a_minute_and_the_leeway(offset: int, is_accepted: bool) -> None:
     if is_accepted:
         assert judge(proof(iat=NOW + offset)).iat == NOW + offset

@@ -54,6 +54,7 @@ def is_accepted(htu: str, request: str) -> bool:
 
 @settings(max_examples=300)
 @given(PARTS, st.data())
+@pytest.mark.requirement("DPOP-HTU")
 def test_a_uri_is_the_same_however_it_may_be_spelt(parts: Members, data: st.DataObject) -> None:
     draw = data.draw
     scheme = "".join(draw(st.sampled_from([letter, letter.upper()])) for letter in parts["scheme"])
@@ -78,6 +79,7 @@ def test_a_uri_is_the_same_however_it_may_be_spelt(parts: Members, data: st.Data
 
 @settings(max_examples=300)
 @given(PARTS, PARTS)
+@pytest.mark.requirement("DPOP-HTU")
 def test_two_uris_are_one_exactly_when_they_name_the_same(one: Members, other: Members) -> None:
     assert is_accepted(written(one), written(other)) == (meaning(one) == meaning(other))
     assert is_accepted(written(one), written(one))

@@ -1,16 +1,20 @@
 """A hop that its delegator signed: redeemed by the delegator or by the delegatee, once or again, and never cut."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.exchange.grants import DELEGATED, INVALID, Draft, Site
 from tests.exchange.holders import holder, make_bound_world, presented
-from tests.exchange.parties import CRM, FILES, ISSUER, identity_provider, make_registry
+from tests.exchange.parties import CRM, FILES, IDP, ISSUER, identity_provider, make_registry, root_key
+from tests.exchange.roots import PREFIX, make_root_world
+from tests.exchange.roots import start as start_from_root
 from tests.exchange.world import claims_of, make_world
 from tests.simulator import Members, ec_key, ed_key, rsa_key
 from tokensvc.core.details import parse_details
+from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, Reason
 from tokensvc.verify import Evidence, Expectation, LifetimeOnly, StaticKeys, VerifiedToken, verify_token
 from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
@@ -289,3 +293,29 @@ async def test_a_grant_below_a_hop_without_a_key_is_nobody_s() -> None:
     site = Site(world=world, token=await world.start())
     assert await site.verdicts(site.draft()) == (INVALID, INVALID)
     assert await world.verdict("planner", world.delegation(site.token)) is None
+
+
+async def test_below_an_authority_s_root_signed_hops_need_no_pin() -> None:
+    world = await make_root_world()
+    site = Site(world=world, token=(await start_from_root(world)).access_token)
+    draft = site.draft()
+    assert draft.payload["sub"].startswith(PREFIX)
+    # The user as the authority calls them is another user here.
+    bare = site.draft(sub=draft.payload["sub"].removeprefix(PREFIX))
+    assert await site.verdicts(bare) == (INVALID, INVALID)
+
+    below = await site.handed_on(draft)
+    issued = await below.redeem(below.draft("fetcher"), resource=CRM)
+
+    trusted = {(ISSUER, IDP): PREFIX}
+    signed = Expectation.delegator_signed(issuers=[ISSUER], audiences=[CRM], agent_keys={}, authorities=trusted)
+    expect = replace(signed, root_floor=Evidence.AUTHORITY)
+    verified = verify_token(
+        issued.access_token,
+        keys=StaticKeys({ISSUER: world.signer.public_keys(), IDP: KeySet([root_key(IDP).public])}),
+        expect=expect,
+        now=world.clock.now,
+        revocations=LifetimeOnly(max_s=900),
+        proof=UnsafeHolderProvenUpstream(),
+    )
+    assert (verified.root_evidence, verified.hop_evidence[1:]) == (Evidence.AUTHORITY, (Evidence.DELEGATOR,) * 2)

@@ -137,7 +137,8 @@ async def test_a_grant_with_another_header_is_refused(site: Site, name: str) -> 
                                   "iat", "exp", "jti", "parent", "cnf"])  # fmt: skip
 async def test_a_grant_that_leaves_a_member_out_or_gives_it_another_type_is_refused(site: Site, name: str) -> None:
     draft = site.draft()
-    for value in (ABSENT, None, [], {}, 1.5):
+    spoils: tuple[Any, ...] = (ABSENT, None, [], {}, 1.5)
+    for value in spoils:
         spoilt = draft.but(**{name: value})
         assert await site.verdict("planner", spoilt) == INVALID
     assert await site.verdict("planner", draft) is None

@@ -1,5 +1,6 @@
 """Where the settings ask for it, no hop from the second on is the token service's word."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,11 +21,14 @@ async def site() -> Site:
     return await Site.make()
 
 
-def with_resource(uri: str) -> Registry:
+def with_resource(uri: str, **agents: Any) -> Registry:  # noqa: ANN401 - members of agents
     """Everybody, this one resource wanting signed hops."""
-    registry = registry_with_keys()
-    object.__setattr__(registry.resources[uri], "evidence", Evidence.DELEGATOR)
-    return registry
+    known = registry_with_keys(**agents)
+    resources = [
+        replace(resource, evidence=Evidence.DELEGATOR) if resource.id == uri else resource
+        for resource in known.resources.values()
+    ]
+    return Registry(agents=known.agents.values(), resources=resources, issuers=known.issuers.values())
 
 
 async def plain(site: Site, world: World, client: str, **parameters: Any) -> Verdict:  # noqa: ANN401 - as a form
@@ -90,6 +94,5 @@ async def test_a_server_s_hop_is_plain_and_refused_where_that_is_not_enough(site
     elif where == "delegator":
         wanting = enough.but(registry=registry(evidence=Evidence.DELEGATOR))
     else:
-        wanting = enough.but(registry=registry())
-        object.__setattr__(wanting.registry.resources[FILES], "evidence", Evidence.DELEGATOR)
+        wanting = enough.but(registry=with_resource(FILES, researcher=serving))
     assert await wanting.verdict("researcher", request, site.proof("researcher")) == INSUFFICIENT

@@ -308,6 +308,16 @@ async def test_an_agent_whose_tokens_are_bound_to_its_certificate_needs_it(world
     assert await certified.verdict("planner", renewal, connected) is None
 
 
+async def test_a_key_of_ones_own_does_not_replace_the_certificate(world: World) -> None:
+    certified = world.but(registry=make_registry(planner={"certificate_bound": True}))
+    proven = proof(KEY, world.clock.now)
+
+    assert await certified.verdict("planner", certified.starting(), Presented(dpop=(proven,))) == UNPROVEN
+    both = Presented(dpop=(proof(KEY, world.clock.now),), certificate=CERTIFICATE)
+    issued = await certified.exchange("planner", certified.starting(), both)
+    assert claims_of(issued.access_token)["cnf"] == {"jkt": KEY.public.thumbprint}
+
+
 async def test_a_certificate_binds_nothing_for_an_agent_that_is_not_registered_so(world: World) -> None:
     issued = await world.exchange("planner", world.starting(), Presented(certificate=CERTIFICATE))
 

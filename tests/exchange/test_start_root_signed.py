@@ -3,10 +3,13 @@
 import json
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.exchange.grants import INVALID as INVALID_GRANT
+from tests.exchange.grants import Site
 from tests.exchange.holders import holder, presented
 from tests.exchange.parties import CRM, FILES, IDP, ISSUER, START_SCOPE, root_key
 from tests.exchange.roots import (
@@ -21,18 +24,23 @@ from tests.exchange.roots import (
     starting,
 )
 from tests.exchange.test_details import tools
+from tests.exchange.watched import WatchedStore
 from tests.exchange.world import World, claims_of
 from tests.simulator import ABSENT, NOW, USER, Members, b64, ec_key, ed_key, jti, rsa_key, seal
+from tokensvc.cli.record_view import chain_of
 from tokensvc.core.authority import Order
 from tokensvc.core.details import parse_details
 from tokensvc.core.keyset import KeySet
 from tokensvc.core.scope import ScopeGrammar
 from tokensvc.errors import OAuthError, Reason, Unavailable
-from tokensvc.exchange.holder import NOTHING_PRESENTED
+from tokensvc.exchange.holder import NOTHING_PRESENTED, Presented
 from tokensvc.exchange.operate import OperatorService
 from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, JWT_TYPE
 from tokensvc.exchange.upstream_keys import UpstreamKeys
-from tokensvc.verify import Evidence
+from tokensvc.storage.loss import LossRule
+from tokensvc.storage.sqlite import SqliteStore
+from tokensvc.verify import Evidence, Expectation, LifetimeOnly, StaticKeys, verify_token
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 INVALID = (OAuthError.INVALID_REQUEST, Reason.SUBJECT_TOKEN_INVALID)
 EXCEEDED = (OAuthError.INVALID_REQUEST, Reason.ROOT_EXCEEDED)
@@ -639,3 +647,89 @@ async def test_types_of_details_of_authorities_are_known() -> None:
     world = await make_root_world(ceiling_details=parse_details([{"type": "payment"}]))
     assert "payment" in world.registry.detail_types()
     assert "payment" not in (await make_root_world()).registry.detail_types()
+
+
+async def test_a_root_is_no_token_to_ask_about_or_to_revoke_and_no_proof(world: World) -> None:
+    claims = root_claims(world)
+    root = sign(claims)
+    token = (await world.exchange("planner", starting(root), by(world))).access_token
+    for client in ("planner", "crm-api"):
+        assert await world.introspect(root, client) == {"active": False}
+    await world.revoke(root, "planner")
+    assert await world.is_active(token)
+    bad_proof = (OAuthError.INVALID_DPOP_PROOF, Reason.PROOF_INVALID)
+    assert await world.verdict("planner", starting(root), Presented(dpop=(root,))) == bad_proof
+    assert await world.verdict("planner", starting(root), by(world)) is None
+
+
+async def test_the_chain_of_a_record_can_be_drawn(world: World) -> None:
+    token = (await start(world)).access_token
+    await world.exchange("planner", world.delegation(token), by(world))
+    for listed in await world.store.list_records(after=None, limit=10):
+        chain = chain_of(listed.record)
+        assert chain is not None
+        assert (chain.root.iss, chain.root.sub) == (IDP, USER)
+
+
+# The store: what it remembers over a restart, and what it says when it has forgotten.
+
+
+async def on_disk(path: Path, now: int) -> World:
+    """The service with the store at `path`, started at `now`."""
+    rule = LossRule(issuer=ISSUER, upstream=(IDP, OTHER), leeway_s=LEEWAY_S, clock=lambda: now)
+    store = WatchedStore(SqliteStore(path, rule))
+    await store.open()
+    world = replace(await make_root_world(), store=store)
+    world.clock.now = now
+    return world
+
+
+async def test_after_a_restart_a_retry_is_a_retry_and_a_replay_a_replay(tmp_path: Path) -> None:
+    world = await on_disk(tmp_path / "tokensvc.db", NOW)
+    claims = root_claims(world, iat=NOW)
+    assert await verdict(world, sign(claims)) is None
+    await world.store.close()
+
+    world = await on_disk(tmp_path / "tokensvc.db", NOW + 5)
+    replayed = (OAuthError.INVALID_REQUEST, Reason.REPLAYED)
+    assert await verdict(world, sign({**claims, "max_depth": 3})) == replayed
+    assert await verdict(world, sign(claims)) is None
+    await world.store.close()
+
+
+async def test_a_store_that_was_made_after_a_root_was_signed_does_not_know_what_became_of_it(tmp_path: Path) -> None:
+    world = await on_disk(tmp_path / "tokensvc.db", NOW)
+    assert await verdict(world, sign(root_claims(world, iat=NOW - 10))) == REVOKED
+    assert await verdict(world, sign(root_claims(world, iat=NOW))) is None
+    await world.store.close()
+
+
+# With what agents sign themselves: nothing in the chain is the token service's word but the first hop.
+
+
+async def test_below_a_signed_root_agents_sign_their_grants() -> None:
+    world = await make_root_world()
+    site = Site(world=world, token=(await start(world)).access_token)
+    draft = site.draft()
+    assert draft.payload["sub"] == PREFIX + USER
+    # By the name that the user has here, not by the authority's.
+    as_there = draft.but(sub=USER)
+    assert await site.verdict("researcher", as_there, site.proof("researcher")) == INVALID_GRANT
+
+    token = (await site.redeem(draft, resource=CRM)).access_token
+    strictest = replace(
+        Expectation.bearer(issuers=[ISSUER], audiences=[CRM]),
+        root_floor=Evidence.AUTHORITY,
+        hop_floor=Evidence.DELEGATOR,
+        authorities={(ISSUER, IDP): PREFIX},
+    )
+    verified = verify_token(
+        token,
+        keys=StaticKeys({ISSUER: world.signer.public_keys(), IDP: KeySet([root_key(IDP).public])}),
+        expect=strictest,
+        now=NOW,
+        revocations=LifetimeOnly(max_s=900),
+        proof=UnsafeHolderProvenUpstream(),
+    )
+    assert (verified.sub, verified.actors) == (PREFIX + USER, ("researcher", "planner"))
+    assert verified.hop_evidence == (Evidence.ISSUER, Evidence.DELEGATOR)

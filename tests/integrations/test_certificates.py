@@ -56,6 +56,7 @@ async def status(app: Any, token: str, *chain: str, scheme: str = "Bearer", **me
 
 
 @pytest.mark.parametrize("terms", [{}, STRICT], ids=["bearer", "proof"])
+@pytest.mark.requirement("MTLS-THUMBPRINT")
 async def test_a_token_is_taken_over_the_connection_with_its_certificate(terms: dict[str, Any]) -> None:
     api = Api()
     app, token = protect(api, **terms), bound_to("planner")

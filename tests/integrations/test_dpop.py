@@ -46,6 +46,7 @@ async def test_a_key_of_each_algorithm_that_the_challenge_names_is_taken(make_ke
     assert told(await present(protect(Api()), token, proof(token, key=HOLDER))) == UNPROVEN
 
 
+@pytest.mark.requirement("DPOP-DOWNGRADE")
 async def test_a_bound_token_as_a_bearer_token_is_refused_whatever_stands_beside_it() -> None:
     api = Api()
     app = protect(api)
@@ -92,6 +93,7 @@ async def test_where_a_proof_is_required_only_dpop_is_offered() -> None:
     ],
     ids=["no-token", "another-token", "another-key", "no-ath", "wrong-ath"],
 )
+@pytest.mark.requirement("DPOP-ATH")
 async def test_a_good_proof_that_is_not_for_this_token_is_an_invalid_token(spoilt: str) -> None:
     api = Api()
     response = await present(protect(api), BOUND, spoilt)
@@ -122,6 +124,7 @@ async def test_a_good_proof_that_is_not_for_this_token_is_an_invalid_token(spoil
         f"{proof(BOUND)}, {proof(BOUND)}",
     ],
 )
+@pytest.mark.requirement("DPOP-CHALLENGE")
 async def test_what_is_no_proof_of_this_call_is_an_invalid_proof(spoilt: str | bytes) -> None:
     api = Api()
     response = await present(protect(api), BOUND, spoilt)
@@ -132,6 +135,7 @@ async def test_what_is_no_proof_of_this_call_is_an_invalid_proof(spoilt: str | b
     assert (await present(protect(api), BOUND, proof(BOUND))).status_code == 200
 
 
+@pytest.mark.requirement("DPOP-ONE-HEADER")
 async def test_two_proofs_are_an_invalid_request_and_none_is_an_invalid_proof() -> None:
     api = Api()
     two = await present(protect(api), BOUND, proof(BOUND), proof(BOUND, jti="another"))
@@ -251,6 +255,7 @@ async def test_a_websocket_opens_with_a_proof_for_get() -> None:
 # Once
 
 
+@pytest.mark.requirement("DPOP-REPLAY")
 async def test_a_proof_is_good_for_one_call() -> None:
     api = Api()
     app = protect(api)

@@ -66,6 +66,7 @@ def test_a_secret_that_can_be_guessed_and_a_lifetime_that_is_none_are_refused(se
     assert SECRET.hex() not in repr(NONCES)
 
 
+@pytest.mark.requirement("DPOP-NONCE")
 async def test_without_a_nonce_the_client_is_told_which_to_use_and_with_it_passes() -> None:
     api = Api()
     app = protect(api, nonces=NONCES)
@@ -86,6 +87,7 @@ async def test_without_a_nonce_the_client_is_told_which_to_use_and_with_it_passe
     assert (await present(app, BOUND, proof(BOUND, nonce=nonce, jti=jti("second")))).status_code == 200
 
 
+@pytest.mark.requirement("DPOP-NONCE")
 async def test_a_nonce_that_is_stale_or_forged_is_answered_with_a_new_one() -> None:
     app = protect(Api(), nonces=NONCES)
     for nonce in (NONCES.make(NOW - 301), ServerNonces(bytes(32)).make(NOW), "x"):

@@ -60,6 +60,7 @@ def test_the_document_names_resource_issuers_scopes_and_how_tokens_are_taken() -
         ),
     ],
 )
+@pytest.mark.requirement("RESOURCE-METADATA-PROOFS")
 def test_the_document_says_which_proofs_are_taken_and_which_is_required(
     terms: dict[str, Any], said: dict[str, bool]
 ) -> None:

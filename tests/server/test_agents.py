@@ -97,7 +97,9 @@ async def test_only_clients_are_answered(client: httpx2.AsyncClient) -> None:
 
 async def test_failed_clients_are_logged(world: World, client: httpx2.AsyncClient) -> None:
     await client.get("/agents/researcher", headers=basic("planner", "wrong"))
-    assert [event["client_id"] for event in world.events() if event["event"] == "client_failed"] == ["planner"]
+    assert [event["client_id"] for event in world.events() if event["event"] == "client_authentication_failed"] == [
+        "planner"
+    ]
 
 
 RAW = [(name.lower().encode(), value.encode()) for name, value in basic("planner").items()]
@@ -132,12 +134,12 @@ async def test_other_methods_are_told_which_there_are(client: httpx2.AsyncClient
 
 async def test_odd_ids_cannot_be_asked_about(tmp_path: Path) -> None:
     configured = values()
-    names = ["a.b-c_d~e", "spiffe://x/y", "a b"]
+    names = ["a.b-c_d~e", "team:agent@example", "spiffe://x/y", "a;b"]
     agents = [{**configured["agent"][1], "id": name, "secret_sha256": [f"{n:064x}"]} for n, name in enumerate(names)]
     planner = {**configured["agent"][0], "may_delegate_to": names}
     world = make_world(tmp_path, {**configured, "agent": [planner, *agents]})
     async with world.running() as client:
-        for name, status in zip(names, (200, 404, 404), strict=True):
+        for name, status in zip(names, (200, 200, 404, 404), strict=True):
             assert (await client.get(f"/agents/{name}", headers=basic("planner"))).status_code == status
 
 

@@ -10,6 +10,7 @@ from tests.simulator import ABSENT, API, ISSUER, Members, Simulator, ec_key, ed_
 from tokensvc.core.jws import SigningKey
 from tokensvc.errors import Reason
 from tokensvc.verify import ClientCertificate, Expectation, HolderFloor, VerifiedProof
+from tokensvc.verify.revocations import UnsafeRevocationElsewhere
 from tokensvc.verify.verified import UncheckedStep
 from tokensvc.verify.verifier import UnsafeHolderProvenUpstream, unsafe_verify_token_of_any_age
 
@@ -55,10 +56,15 @@ def test_nothing_else_counts_as_a_proof(proof: Any, cnf: object) -> None:  # noq
         SIM.verify(token(None, cnf=cnf), proof=proof)
 
 
-def test_a_token_of_any_age_that_is_bound_needs_a_proof_all_the_same() -> None:
-    terms = {"keys": SIM.keys(), "expect": SIM.expect(), "now": 2_000_000_000, "revocations": None}
-    with pytest.raises(Exception, match="holder_unproven"):
-        unsafe_verify_token_of_any_age(token(None, cnf=KEY), **terms)  # type: ignore[arg-type]
+def test_of_a_token_of_any_age_no_proof_is_looked_at_and_it_says_so() -> None:
+    bound = unsafe_verify_token_of_any_age(
+        token(None, cnf=KEY),
+        keys=SIM.keys(),
+        expect=SIM.expect(),
+        now=2_000_000_000,
+        revocations=UnsafeRevocationElsewhere(),
+    )
+    assert bound.not_performed == {UncheckedStep.HOLDER, UncheckedStep.EXPIRY, UncheckedStep.REVOCATION}
 
 
 @pytest.mark.parametrize(
@@ -106,6 +112,7 @@ def prove(text: str | None, key: SigningKey = HOLDER) -> VerifiedProof:
 
 @pytest.mark.parametrize("expect", [SIM.expect(), STRICT], ids=["bearer", "proof"])
 @pytest.mark.parametrize("bound_hop", [False, True])
+@pytest.mark.requirement("DPOP-ATH")
 def test_a_token_is_taken_with_the_proof_of_its_key_that_names_it(expect: Expectation, bound_hop: bool) -> None:
     text = token(BY_KEY if bound_hop else None, cnf=BY_KEY)
     verified = SIM.verify(text, expect=expect, proof=prove(text))

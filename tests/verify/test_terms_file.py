@@ -295,6 +295,14 @@ def test_the_file_in_the_documentation_of_the_module_is_one(folder: Path) -> Non
     assert len(terms.expect.agent_keys[("https://tokens.example", "planner")]) == 2
 
 
+def test_the_file_on_the_page_of_the_verifier_is_one(folder: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "verifier.md").read_text("utf-8")
+    for name in ("tokens.jwks", "idp-roots.jwks"):
+        (folder / name).write_text(jwks(ec_key(name).public))
+    terms = load_terms(write(folder, page.split("```toml\n")[1].split("```")[0]))
+    assert (terms.expect.holder, terms.expect.audiences) == (HolderFloor.PROOF, frozenset({"https://api.example"}))
+
+
 def test_members_are_exactly_typed(folder: Path) -> None:
     odd: Members = {"proper_from = 2": "proper_from = true", "max_depth = 7": 'max_depth = "7"'}
     for change in odd.items():

@@ -65,6 +65,7 @@ def _check_config(
 def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> str:
     """The kid of the key that would sign; fails with everything that would keep `serve` from starting."""
     from tokensvc.settings import load_agent_keys, load_upstream_keys
+    from tokensvc.settings.certificate_files import require_current_certificate
     from tokensvc.settings.start import load_store_password, require_own_keys, require_private_when_plain
     from tokensvc.signing.local import LocalSigner
 
@@ -72,6 +73,10 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
     signing_kid = ""
     try:
         require_private_when_plain(settings, settings.server.host, file=str(config))
+    except ConfigurationError as exc:
+        problems.append(exc)
+    try:
+        require_current_certificate(settings, now=int(time.time()))
     except ConfigurationError as exc:
         problems.append(exc)
     try:

@@ -77,14 +77,14 @@ class Proven:
 
         A hop without a key leaves it to the token to add one. Raises: OAuthRefused (`holder_unproven`).
         """
+        bound_to = self.certificate if actor.certificate_bound else None
+        if actor.certificate_bound and bound_to is None:
+            # Before any other key: whoever took the credentials alone has a key of its own to prove.
+            raise _unproven("the client's tokens are bound to its certificate: connect with it")
         jkt = self.key_of_hop(actor) if hop_jkt is None else hop_jkt
         if jkt is not None:
             return ("jkt", jkt)
-        if not actor.certificate_bound:
-            return None
-        if self.certificate is None:
-            raise _unproven("the client's tokens are bound to its certificate: connect with it")
-        return ("x5t#S256", self.certificate)
+        return None if bound_to is None else ("x5t#S256", bound_to)
 
 
 NOTHING_PROVEN: Final = Proven()

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final, Protocol
 
 from tokensvc.core.authority import Order
+from tokensvc.core.certificate_subject import SubjectRule
 from tokensvc.core.details import Details
 from tokensvc.core.entry import Root
 from tokensvc.core.keyset import PublicKey
@@ -45,6 +46,8 @@ class Agent:
     `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`.
+    `certificate_thumbprints` are those of its own certificates (`self_signed_tls_client_auth`), `certificate_subject`
+    is what one from an authority bears (`tls_client_auth`).
     `holder_keys`, those that may be used at the moment, are what its tokens are bound to, the first where another agent
     delegates to it; `certificate_bound`: they are bound to its certificate (RFC 8705 s3.4). `evidence` is whose word a
     hop needs that this agent makes.
@@ -67,6 +70,8 @@ class Agent:
     max_depth: int | None
     enabled: bool
     upstream_client_ids: Mapping[str, str] = field(default_factory=dict, hash=False)
+    certificate_thumbprints: frozenset[str] = frozenset()
+    certificate_subject: SubjectRule | None = None
     holder_keys: Iterable[PublicKey] = ()
     certificate_bound: bool = False
     evidence: Evidence = Evidence.ISSUER

@@ -1,8 +1,8 @@
 """`/agents/{id}`: the key that a delegation to an agent is bound to, for whoever may delegate to it. Ours.
 
 A delegator that signs its grants has to name that key. GET is for clients that prove themselves in a header, POST with
-a form for those that do so in the body. An id is one path segment of unreserved characters (RFC 3986 s2.3), written in
-one way only; an agent of another name cannot be asked about.
+a form for those that do so in the body. An id is one path segment of letters, digits and `-._~:@`, which no client and
+no proxy has to escape, written in one way only; an agent of another name cannot be asked about.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ from tokensvc.server.routes import Endpoint
 
 __all__ = ["AGENT_SEGMENT", "agent_endpoint"]
 
-AGENT_SEGMENT: Final = r"(?P<agent_id>[A-Za-z0-9._~-]+)"
+AGENT_SEGMENT: Final = r"(?P<agent_id>[A-Za-z0-9._~:@-]+)"
 """The last segment of the path, as a pattern."""
 
 _NOT_FOUND: Final = 404

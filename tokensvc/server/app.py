@@ -7,7 +7,7 @@ answered by it to its end, whatever the next requests are answered by.
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -21,12 +21,13 @@ from starlette.types import Scope
 from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.operate import OperatorService
-from tokensvc.exchange.parties import Registry, Terms
+from tokensvc.exchange.parties import AuthMethod, Registry, Terms
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
 from tokensvc.ports import Signer, Store
 from tokensvc.server.agents import AGENT_SEGMENT, agent_endpoint
 from tokensvc.server.client_auth import Door
+from tokensvc.server.client_certificate import CertificateSource
 from tokensvc.server.errors import FaultGuard, exception_handlers
 from tokensvc.server.health import liveness_endpoint, readiness_endpoint
 from tokensvc.server.introspect import introspection_endpoint
@@ -139,10 +140,12 @@ def configure(
     registry: Registry,
     terms: Terms,
     telemetry: Telemetry,
+    certificates: CertificateSource | None = None,
+    certificate_methods: Iterable[AuthMethod] = (),
     while_running: AbstractAsyncContextManager[object] | None = None,
 ) -> Configured:
-    """The endpoints over these services."""
-    door = Door(authenticator, registry, telemetry)
+    """The endpoints over these services. `certificates` come with requests; what works with them is published."""
+    door = Door(authenticator, registry, telemetry, certificates)
     return Configured(
         terms=terms,
         token=token_endpoint(door, exchange),
@@ -150,7 +153,7 @@ def configure(
         revoke=revocation_endpoint(door, revocation),
         operate=operator_revocations_endpoint(door, operation),
         agent=agent_endpoint(door, registry),
-        metadata=metadata_endpoint(render_metadata(terms, registry)),
+        metadata=metadata_endpoint(render_metadata(terms, registry, certificate_methods)),
         while_running=while_running,
     )
 

@@ -21,7 +21,7 @@ def token_endpoint(door: Door, exchange: ExchangeService) -> Endpoint:
         if nonce is not None:
             # For whichever answer follows, a refusal included (RFC 9449 s8.2).
             request.state.headers = {"DPoP-Nonce": nonce}
-        presented = Presented(dpop=tuple(request.headers.getlist("dpop")))
+        presented = Presented(dpop=tuple(request.headers.getlist("dpop")), certificate=admitted.certificate)
         issued = await exchange.exchange(admitted.form, admitted.client, presented=presented)
         details = {"authorization_details": issued.authorization_details} if issued.authorization_details else {}
         return uncached_json(

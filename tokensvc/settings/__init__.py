@@ -4,6 +4,7 @@
 """
 
 from tokensvc.settings.agent_keys import AgentKeys, load_agent_keys
+from tokensvc.settings.certificate_files import load_client_authorities
 from tokensvc.settings.environment import CONFIG_VARIABLE
 from tokensvc.settings.load import examine_settings, load_settings
 from tokensvc.settings.model import (
@@ -43,6 +44,7 @@ __all__ = [
     "StoreSettings",
     "examine_settings",
     "load_agent_keys",
+    "load_client_authorities",
     "load_settings",
     "load_upstream_keys",
 ]

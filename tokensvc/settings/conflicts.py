@@ -1,6 +1,7 @@
 """Settings checked against each other: what each value alone cannot show. One function for each rule.
 
-The rules about identity providers are in `provider_conflicts`, those about authorities in `authority_conflicts`.
+The rules about identity providers are in `provider_conflicts`, those about authorities in `authority_conflicts`, those
+about certificates in `certificate_conflicts`.
 
 Two rules cannot be settled here. With an empty `subject_prefix` any agent id could be a user's, so the exchange refuses
 a user who bears the id of an agent. And what needs more than the settings (where `serve` was told to listen, the
@@ -13,6 +14,7 @@ from typing import Final
 from tokensvc.core.scope import ScopeGrammar, require_grammar, usable_scope
 from tokensvc.errors import Malformed
 from tokensvc.settings.authority_conflicts import AUTHORITY_RULES
+from tokensvc.settings.certificate_conflicts import CERTIFICATE_RULES
 from tokensvc.settings.conflict import Conflict, nearest, repeats
 from tokensvc.settings.model import Agent, AuthMethod, Operator, Resource, Settings
 from tokensvc.settings.provider_conflicts import PROVIDER_RULES
@@ -22,7 +24,7 @@ __all__ = ["Conflict", "find_conflicts"]
 
 def find_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every conflict, rule by rule."""
-    for rule in (*_RULES, *PROVIDER_RULES, *AUTHORITY_RULES):
+    for rule in (*_RULES, *PROVIDER_RULES, *AUTHORITY_RULES, *CERTIFICATE_RULES):
         yield from rule(settings)
 
 
@@ -91,24 +93,24 @@ def _secrets_unique(settings: Settings) -> Iterator[Conflict]:
 def _credentials(settings: Settings) -> Iterator[Conflict]:
     """What proves a client fits its `auth`, and nothing else lies about."""
     for index, agent in enumerate(settings.agents):
-        by_key = agent.auth is AuthMethod.PRIVATE_KEY_JWT
-        wanted, unused = ("jwks_file", "secret_sha256") if by_key else ("secret_sha256", "jwks_file")
-        if not getattr(agent, wanted):
-            remedy = f"Add {wanted}: {_CREDENTIALS[wanted]}."
-            yield Conflict(key=f"agent[{index}].{wanted}", problem=f"is missing: auth is {agent.auth}", remedy=remedy)
-        if getattr(agent, unused):
-            remedy = f"Remove it, or change auth: {unused} is {_CREDENTIALS[unused]}."
-            yield Conflict(key=f"agent[{index}].{unused}", problem=f"has no use: auth is {agent.auth}", remedy=remedy)
+        wanted = _WANTED.get(agent.auth, "secret_sha256")
+        for name, what in _CREDENTIALS.items():
+            if name == wanted and not getattr(agent, name):
+                remedy = f"Add {name}: {what}."
+                yield Conflict(key=f"agent[{index}].{name}", problem=f"is missing: auth is {agent.auth}", remedy=remedy)
+            if name != wanted and getattr(agent, name):
+                remedy = f"Remove it, or change auth: {name} is {what}."
+                yield Conflict(key=f"agent[{index}].{name}", problem=f"has no use: auth is {agent.auth}", remedy=remedy)
     others: dict[str, tuple[Resource | Operator, ...]] = {
         "resource": settings.resources,
         "operator": settings.operators,
     }
     for table, parties in others.items():
         for index, party in enumerate(parties):
-            if party.auth is AuthMethod.PRIVATE_KEY_JWT:
+            if party.auth in _WANTED:
                 yield Conflict(
                     key=f"{table}[{index}].auth",
-                    problem="only agents prove themselves by a key",
+                    problem="only agents prove themselves by a key or a certificate",
                     remedy="Write client_secret_basic or client_secret_post.",
                 )
 
@@ -246,6 +248,13 @@ _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
 _CREDENTIALS: Final = {
     "jwks_file": "the agent's public keys as a JWK set, for private_key_jwt",
     "secret_sha256": "the hashes of its secrets, for client_secret_basic and client_secret_post",
+    "certificate_file": "the agent's own certificate, for self_signed_tls_client_auth",
+}
+# Of a method that is not here, the hashes. What tls_client_auth needs, `certificate_conflicts` knows.
+_WANTED: Final = {
+    AuthMethod.PRIVATE_KEY_JWT: "jwks_file",
+    AuthMethod.SELF_SIGNED_TLS_CLIENT_AUTH: "certificate_file",
+    AuthMethod.TLS_CLIENT_AUTH: "",
 }
 
 

@@ -18,6 +18,7 @@ from pydantic.dataclasses import is_pydantic_dataclass
 
 from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.agent_keys import load_agent_keys
+from tokensvc.settings.certificate_files import find_certificate_problems
 from tokensvc.settings.conflicts import find_conflicts
 from tokensvc.settings.environment import read_overrides, refuse_unknown, with_overrides
 from tokensvc.settings.explain import explain
@@ -69,6 +70,7 @@ def examine_settings(path: Path, environ: Mapping[str, str]) -> Settings | tuple
         for conflict in find_conflicts(settings)
     ]
     problems += find_key_problems(settings)
+    problems += find_certificate_problems(settings)
     try:
         load_agent_keys(settings)
     except ConfigurationError as exc:

@@ -16,11 +16,13 @@ from pydantic import ConfigDict, Field, StrictBool, StrictInt
 from pydantic.dataclasses import dataclass
 
 from tokensvc.core.authority import Attenuation
+from tokensvc.core.certificate_subject import SubjectKind
 from tokensvc.core.details import NO_DETAILS, OtherDetail, ToolDetail, render_details
 from tokensvc.core.jsontext import JsonValue, render_json
 from tokensvc.core.jwks_url import UnsafeReach, discovery_url
 from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import ScopeGrammar
+from tokensvc.settings.certificate_values import DnsName, HeaderName, SanEmail, SanIp, SanUri, SubjectDn
 from tokensvc.settings.redis_url import REDIS_SCHEMES, RedisUrl, parse_redis_url
 from tokensvc.settings.values import (
     MAX_ITEMS,
@@ -99,11 +101,18 @@ _CONFIG: Final = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_
 
 
 class AuthMethod(StrEnum):
-    """How a client proves itself (RFC 6749 s2.3.1; names of RFC 7591 s2)."""
+    """How a client proves itself (RFC 6749 s2.3.1; names of RFC 7591 s2 and RFC 8705 s2)."""
 
     CLIENT_SECRET_BASIC = "client_secret_basic"
     CLIENT_SECRET_POST = "client_secret_post"
     PRIVATE_KEY_JWT = "private_key_jwt"
+    TLS_CLIENT_AUTH = "tls_client_auth"
+    SELF_SIGNED_TLS_CLIENT_AUTH = "self_signed_tls_client_auth"
+
+    @property
+    def by_certificate(self) -> bool:
+        """True for those that prove a client by the certificate of its connection."""
+        return self in {AuthMethod.TLS_CLIENT_AUTH, AuthMethod.SELF_SIGNED_TLS_CLIENT_AUTH}
 
 
 class HopEvidence(StrEnum):
@@ -148,7 +157,7 @@ class ServerSettings:
     """Where the service listens."""
 
     host: Name = "127.0.0.1"
-    """The address to listen on. With an http issuer only a loopback address: nothing but a proxy in front encrypts."""
+    """The address to listen on. With an http issuer only a loopback address: nothing encrypts then."""
     port: Annotated[StrictInt, Field(ge=0, le=65535)] = 8700
     """The port to listen on; with 0 the system chooses one."""
     max_requests: Annotated[StrictInt, Field(ge=1, le=MAX_REQUESTS)] = DEFAULT_MAX_REQUESTS
@@ -157,6 +166,32 @@ class ServerSettings:
     dpop_nonces: StrictBool = False
     """DPoP proofs have to carry a nonce that the service gave within the last minutes (RFC 9449 s8), so that nobody can
     make them beforehand. Costs a client that comes for the first time one more request."""
+    tls_certificate_file: FilePath | None = None
+    """The certificate of the service and those above it, as PEM: it then speaks https itself. Without it a proxy in
+    front does."""
+    tls_key_file: FilePath | None = None
+    """The private key of that certificate: PEM without a password, which not everybody may read."""
+    client_ca_file: FilePath | None = None
+    """The authorities, as PEM, that may say who a client is (`tls_client_auth`). Each is trusted by itself, so those
+    between a root and the clients stand here as well."""
+    trusted_proxies: Networks = ()
+    """Where the proxy that ends TLS connects from. Nobody else is believed about a client's certificate.
+
+    Written: list of networks in CIDR notation
+    """
+    client_certificate_header: HeaderName | None = None
+    """The header in which that proxy hands over the certificate of the client: as `Client-Cert` of RFC 9440, or as
+    URL-encoded PEM (`$ssl_client_escaped_cert` of nginx)."""
+
+    @property
+    def speaks_tls(self) -> bool:
+        """True where no proxy needs to encrypt."""
+        return self.tls_certificate_file is not None
+
+    @property
+    def sees_certificates(self) -> bool:
+        """True where a request may come with a client's certificate, by our own TLS or by a proxy."""
+        return self.speaks_tls or self.client_certificate_header is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -321,6 +356,23 @@ class Agent:
     holder_jwks_file: FilePath | None = None
     """The public keys that its tokens are bound to, and that it proves by DPoP: a JWK set. May be its `jwks_file`. A
     delegation to it is bound to the first; keep an old one behind the new one until the last hop ends."""
+    tls_client_auth_subject_dn: SubjectDn | None = None
+    """For `tls_client_auth`, one of five: the subject of its certificate as RFC 4514 writes it, `CN=planner,O=Example`.
+    Compared attribute by attribute, in this order."""
+    tls_client_auth_san_dns: DnsName | None = None
+    """A DNS name in the certificate. No wildcards, on either side."""
+    tls_client_auth_san_uri: SanUri | None = None
+    """A URI in the certificate, letter by letter."""
+    tls_client_auth_san_ip: SanIp | None = None
+    """An IP address in the certificate."""
+    tls_client_auth_san_email: SanEmail | None = None
+    """An email address in the certificate, letter by letter."""
+    certificate_file: FilePath | None = None
+    """Its certificate, for `self_signed_tls_client_auth`, as PEM. Two may live at once, to replace one without an
+    outage. No two parties may hold one key."""
+    tls_client_certificate_bound_access_tokens: StrictBool = False
+    """Its tokens are bound to the certificate of the connection on which it asks, and useless without it (RFC 8705
+    s3). Without a certificate it gets none."""
     accept_token_endpoint_audience: StrictBool = False
     """Its assertions may name the URL of the token endpoint instead of the issuer, as Authlib and Spring do."""
     max_assertion_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_ASSERTION_LIFETIME_S)] = (
@@ -354,6 +406,12 @@ class Agent:
     """With `delegator` it signs every hop that it makes, for others and for itself, as a `delegation_grant`."""
     enabled: StrictBool = True
     """`false` bars it, and with it every chain that it is in."""
+
+    @property
+    def subject_rules(self) -> tuple[tuple[SubjectKind, str], ...]:
+        """What its certificate has to bear, for `tls_client_auth`."""
+        found = ((kind, getattr(self, kind)) for kind in SubjectKind)
+        return tuple((kind, name) for kind, name in found if name is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)

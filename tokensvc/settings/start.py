@@ -64,6 +64,13 @@ def require_own_keys(
                 key="",
                 remedy=f"Save the public keys of {agent.id} there, as a JWK set.",
             )
+        if keys.certificate_keys & issuers:
+            raise ConfigurationError(
+                "the certificate of an agent has a key of this token service, of an identity provider or an authority",
+                file=str(agent.certificate_file),
+                key="",
+                remedy=f"Save the certificate of {agent.id} there, of a key of its own.",
+            )
     for provider in settings.identity_providers:
         if any(key.thumbprint in thumbprints for key in upstream.get(provider.iss, ())):
             raise ConfigurationError(

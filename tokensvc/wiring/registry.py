@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tokensvc.core.authority import Order
+from tokensvc.core.certificate_subject import parse_subject_rule
 from tokensvc.core.entry import Evidence
 from tokensvc.exchange.parties import Agent, Authority, Operator, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.upstream_keys import UpstreamKeys
@@ -43,6 +44,9 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
                 secret_sha256=agent.secret_sha256,
                 keys=keys.of_agent(agent.id, agent_keys.get(agent.id, AgentKeys()).assertion),
                 holder_keys=keys.of_agent(agent.id, agent_keys.get(agent.id, AgentKeys()).holder),
+                certificate_thumbprints=_thumbprints(agent_keys.get(agent.id, AgentKeys())),
+                certificate_subject=next((parse_subject_rule(*rule) for rule in agent.subject_rules), None),
+                certificate_bound=agent.tls_client_certificate_bound_access_tokens,
                 accept_token_endpoint_audience=agent.accept_token_endpoint_audience,
                 max_assertion_lifetime_s=agent.max_assertion_lifetime_s,
                 scopes=agent.scopes,
@@ -91,6 +95,10 @@ def _authority_of(authority: AuthoritySettings, keys: UpstreamKeys) -> Authority
         ceiling_details=authority.ceiling.authorization_details,
         ceiling_max_depth=authority.ceiling.max_depth,
     )
+
+
+def _thumbprints(keys: AgentKeys) -> frozenset[str]:
+    return frozenset(certificate.thumbprint for certificate in keys.certificates)
 
 
 def _upstream_of(provider: IdentityProvider, keys: UpstreamKeys) -> UpstreamIssuer:
