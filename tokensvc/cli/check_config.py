@@ -35,15 +35,13 @@ def register(app: typer.Typer) -> None:
 def _check_config(
     *,
     config: ConfigOption = DEFAULT_CONFIG,
-    fetch: Annotated[
-        bool, typer.Option("--fetch", help="Also fetch the keys of identity providers that publish them.")
-    ] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Also fetch the keys of those who publish them.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check the configuration file, the environment and the keys that they name.
 
-    Every problem is shown with its file, its key and what to do; the exit code is then 3, or 4 where only the keys of
-    an identity provider could not be fetched: the service starts without them.
+    Every problem is shown with its file, its key and what to do; the exit code is then 3, or 4 where only keys that
+    others publish could not be fetched: the service starts without them.
 
     Example: `tokensvc check-config --config /etc/tokensvc/tokensvc.toml --fetch`
 
@@ -91,21 +89,22 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
 
 
 def _fetch_problems(settings: "Settings", config: Path) -> Iterator[ConfigurationError]:
-    """What keeps the keys of an identity provider from being fetched from here."""
+    """What keeps the keys of an identity provider, trust domain or cluster from being fetched from here."""
+    from tokensvc.settings import publishers_of
     from tokensvc.wiring import fetched_keys_of
 
     keys = fetched_keys_of(settings)
-    for index, provider in enumerate(settings.identity_providers):
-        if keys is None or not provider.enabled or provider.keys_url is None:
+    for publisher in publishers_of(settings):
+        if keys is None or not publisher.enabled or publisher.keys_url is None:
             continue
         try:
-            keys.refresh_sync(provider.iss)
+            keys.refresh_sync(publisher.name)
         except Unavailable as exc:
             yield ConfigurationError(
                 exc.description,
                 file=str(config),
-                key=f"identity_provider[{index}].{'discovery' if provider.discovery else 'jwks_url'}",
-                remedy=f"See what {provider.keys_url} answers to this machine, or name a jwks_file.",
+                key=publisher.place,
+                remedy=f"See what {publisher.keys_url} answers to this machine, or name a {publisher.file_key}.",
             )
 
 

@@ -10,10 +10,22 @@ from tokensvc.core.details import Details
 from tokensvc.core.keyset import PublicKey
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet
-from tokensvc.settings import AuthMethod
+from tokensvc.settings import AuthMethod, WorkloadName
 from tokensvc.verify import Evidence, Expectation, VerifiedToken
 
-__all__ = ["Agent", "AuthMethod", "IssuerKeys", "Operator", "Party", "Registry", "Resource", "Terms", "UpstreamIssuer"]
+__all__ = [
+    "Agent",
+    "AuthMethod",
+    "IssuerKeys",
+    "Operator",
+    "Party",
+    "Platform",
+    "Registry",
+    "Resource",
+    "Terms",
+    "UpstreamIssuer",
+    "WorkloadName",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +38,8 @@ class Agent:
     `accept_token_endpoint_audience`.
     `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
-    `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`.
+    `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`. `workload` is
+    what it is called on the platform that it runs on, where a token of that platform proves it.
     """
 
     id: str
@@ -46,6 +59,7 @@ class Agent:
     max_depth: int | None
     enabled: bool
     upstream_client_ids: Mapping[str, str] = field(default_factory=dict, hash=False)
+    workload: WorkloadName | None = None
 
     @property
     def client_id(self) -> str:
@@ -128,6 +142,20 @@ class UpstreamIssuer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What agents run on, and what says which of them is running: a SPIFFE trust domain, a Kubernetes cluster.
+
+    `name` is `spiffe://DOMAIN`, or the `iss` of the cluster; `auth` tells which. Its tokens live for `max_lifetime_s`
+    seconds at most.
+    """
+
+    name: str
+    auth: AuthMethod
+    keys: IssuerKeys
+    max_lifetime_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """The service's own identifier, limits, and the order by which it compares authority.
 
@@ -166,7 +194,7 @@ class Terms:
 class Registry:
     """Everybody who is registered, by the names they are known under."""
 
-    __slots__ = ("_by_client_id", "_by_name", "agents", "issuers", "resources")
+    __slots__ = ("_by_client_id", "_by_name", "_by_workload", "agents", "issuers", "platforms", "resources")
 
     def __init__(
         self,
@@ -175,12 +203,15 @@ class Registry:
         resources: Iterable[Resource],
         issuers: Iterable[UpstreamIssuer],
         operators: Iterable[Operator] = (),
+        platforms: Iterable[Platform] = (),
     ) -> None:
         self.agents: Final = {agent.id: agent for agent in agents}
         self.resources: Final = {resource.id: resource for resource in resources}
         self.issuers: Final = {issuer.iss: issuer for issuer in issuers}
+        self.platforms: Final = {platform.name: platform for platform in platforms}
         everybody: list[Party] = [*self.resources.values(), *operators, *self.agents.values()]
         self._by_client_id: Final = {party.client_id: party for party in everybody}
+        self._by_workload: Final = {agent.workload: agent for agent in self.agents.values() if agent.workload}
         self._by_name: Final = {name: resource for resource in self.resources.values() for name in resource.names}
 
     def party(self, client_id: str) -> Party | None:
@@ -195,6 +226,11 @@ class Registry:
         """The agent of that id, unless it is disabled."""
         agent = self.agents.get(agent_id)
         return agent if agent is not None and agent.enabled else None
+
+    def agent_of_workload(self, platform: Platform, sub: object) -> Agent | None:
+        """The agent that `platform` calls `sub`, byte for byte, and that proves itself so; None if it is disabled."""
+        agent = self._by_workload.get(WorkloadName(platform=platform.name, sub=sub)) if isinstance(sub, str) else None
+        return agent if agent is not None and agent.enabled and agent.auth is platform.auth else None
 
     def may_delegate(self, delegator: str, delegatee: str) -> bool:
         """True when both are enabled and the delegator's list names the delegatee."""

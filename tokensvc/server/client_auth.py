@@ -19,12 +19,15 @@ from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.authenticate import ClientAssertion, ClientAuthenticator, ClientSecret
 from tokensvc.exchange.parties import AuthMethod, Party, Registry
 from tokensvc.exchange.request import Form
+from tokensvc.exchange.workload import claimed_agent
 from tokensvc.server.form import read_form
 from tokensvc.telemetry import Telemetry
 
-__all__ = ["ASSERTION_TYPE", "Admitted", "Door", "read_credentials"]
+__all__ = ["ASSERTION_TYPE", "SVID_TYPE", "Admitted", "Door", "read_credentials"]
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+# draft-ietf-oauth-spiffe-client-auth. A JWT-SVID may come under the other type as well, as one of RFC 7523 does.
+SVID_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 
 Credentials = ClientSecret | ClientAssertion
 
@@ -57,7 +60,7 @@ class Door:
         try:
             client = await self._authenticator.authenticate(credentials)
         except OAuthRefused:
-            client_id = _claimed_id(credentials, form)
+            client_id = _claimed_id(credentials, form, self._registry)
             is_registered = client_id is not None and self._registry.party(client_id) is not None
             self._telemetry.client_failed(client_id=client_id, is_registered=is_registered)
             raise
@@ -96,9 +99,11 @@ def _parse_assertion(form: Form, *, body_client_id: str | None) -> ClientAsserti
     (kind,) = form.get("client_assertion_type", (None,))
     if kind is None:
         raise _invalid(Reason.PARAMETER_MISSING, f"the parameter client_assertion_type is required: {ASSERTION_TYPE}")
-    if kind != ASSERTION_TYPE:
+    if kind not in {ASSERTION_TYPE, SVID_TYPE}:
         return None
-    return ClientAssertion(assertion=form["client_assertion"][0], body_client_id=body_client_id)
+    return ClientAssertion(
+        assertion=form["client_assertion"][0], body_client_id=body_client_id, is_svid=kind == SVID_TYPE
+    )
 
 
 def _parse_basic(value: bytes, *, body_client_id: str | None) -> ClientSecret | None:
@@ -131,10 +136,12 @@ def _decode(part: bytes) -> str | None:
         return None
 
 
-def _claimed_id(credentials: Credentials | None, form: Form) -> str | None:
+def _claimed_id(credentials: Credentials | None, form: Form, registry: Registry) -> str | None:
     """Who a failed client said it was, for the log."""
     if credentials is None:
         return form["client_id"][0] if "client_id" in form else None
+    if isinstance(credentials, ClientAssertion) and (agent := claimed_agent(credentials.assertion, registry)):
+        return agent.id
     return credentials.claimed_id or credentials.body_client_id
 
 

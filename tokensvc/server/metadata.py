@@ -20,7 +20,7 @@ from tokensvc.server.routes import INTROSPECT, JWKS, REVOKE, TOKEN, Endpoint
 
 __all__ = ["metadata_endpoint", "render_metadata"]
 
-_AUTH_METHODS: Final[list[JsonValue]] = [*AuthMethod]
+_ALWAYS: Final = frozenset({AuthMethod.CLIENT_SECRET_BASIC, AuthMethod.CLIENT_SECRET_POST, AuthMethod.PRIVATE_KEY_JWT})
 _ALGORITHMS: Final[list[JsonValue]] = [*Algorithm]
 
 
@@ -30,6 +30,9 @@ def render_metadata(terms: Terms, registry: Registry) -> dict[str, JsonValue]:
     Raises: ValueError when it is not RFC 8414's, which only a fault of ours can cause.
     """
     issuer = terms.issuer
+    # What needs a platform is named where one is registered.
+    available = _ALWAYS | {platform.auth for platform in registry.platforms.values()}
+    auth_methods: list[JsonValue] = [method for method in AuthMethod if method in available]
     scopes: list[JsonValue] = [*sorted(registry.scopes_at(registry.resources))]
     # RFC 8414 s3.2 leaves out empty arrays.
     detail_types: list[JsonValue] = [*sorted(registry.detail_types())]
@@ -37,13 +40,13 @@ def render_metadata(terms: Terms, registry: Registry) -> dict[str, JsonValue]:
     metadata: dict[str, JsonValue] = {
         "issuer": issuer,
         "token_endpoint": issuer + TOKEN,
-        "token_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "token_endpoint_auth_methods_supported": auth_methods,
         "token_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
         "introspection_endpoint": issuer + INTROSPECT,
-        "introspection_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "introspection_endpoint_auth_methods_supported": auth_methods,
         "introspection_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
         "revocation_endpoint": issuer + REVOKE,
-        "revocation_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "revocation_endpoint_auth_methods_supported": auth_methods,
         "revocation_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
         "jwks_uri": issuer + JWKS,
         "grant_types_supported": [GRANT_TYPE],

@@ -1,6 +1,7 @@
 """Settings checked against each other: what each value alone cannot show. One function for each rule.
 
-The rules about identity providers are in `provider_conflicts`.
+The rules about identity providers are in `provider_conflicts`, those about everybody whose keys are registered in
+`publisher_conflicts`, and those about the workloads that agents are in `workloads`.
 
 Two rules cannot be settled here. With an empty `subject_prefix` any agent id could be a user's, so the exchange refuses
 a user who bears the id of an agent. And what needs more than the settings (where `serve` was told to listen, the
@@ -15,13 +16,15 @@ from tokensvc.errors import Malformed
 from tokensvc.settings.conflict import Conflict, nearest, repeats
 from tokensvc.settings.model import Agent, AuthMethod, Operator, Resource, Settings
 from tokensvc.settings.provider_conflicts import PROVIDER_RULES
+from tokensvc.settings.publisher_conflicts import PUBLISHER_RULES
+from tokensvc.settings.workloads import WORKLOAD_RULES
 
 __all__ = ["Conflict", "find_conflicts"]
 
 
 def find_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every conflict, rule by rule."""
-    for rule in (*_RULES, *PROVIDER_RULES):
+    for rule in (*_RULES, *PUBLISHER_RULES, *PROVIDER_RULES, *WORKLOAD_RULES):
         yield from rule(settings)
 
 
@@ -90,21 +93,22 @@ def _secrets_unique(settings: Settings) -> Iterator[Conflict]:
 def _credentials(settings: Settings) -> Iterator[Conflict]:
     """What proves a client fits its `auth`, and nothing else lies about."""
     for index, agent in enumerate(settings.agents):
-        by_key = agent.auth is AuthMethod.PRIVATE_KEY_JWT
-        wanted, unused = ("jwks_file", "secret_sha256") if by_key else ("secret_sha256", "jwks_file")
+        wanted = _CREDENTIAL_OF.get(agent.auth, "secret_sha256")
         if not getattr(agent, wanted):
             remedy = f"Add {wanted}: {_CREDENTIALS[wanted]}."
             yield Conflict(key=f"agent[{index}].{wanted}", problem=f"is missing: auth is {agent.auth}", remedy=remedy)
-        if getattr(agent, unused):
-            remedy = f"Remove it, or change auth: {unused} is {_CREDENTIALS[unused]}."
-            yield Conflict(key=f"agent[{index}].{unused}", problem=f"has no use: auth is {agent.auth}", remedy=remedy)
+        for unused in _CREDENTIALS:
+            if unused != wanted and getattr(agent, unused):
+                remedy = f"Remove it, or change auth: {unused} is {_CREDENTIALS[unused]}."
+                problem = f"has no use: auth is {agent.auth}"
+                yield Conflict(key=f"agent[{index}].{unused}", problem=problem, remedy=remedy)
     others: dict[str, tuple[Resource | Operator, ...]] = {
         "resource": settings.resources,
         "operator": settings.operators,
     }
     for table, parties in others.items():
         for index, party in enumerate(parties):
-            if party.auth is AuthMethod.PRIVATE_KEY_JWT:
+            if party.auth in _CREDENTIAL_OF:
                 yield Conflict(
                     key=f"{table}[{index}].auth",
                     problem="only agents prove themselves by a key",
@@ -241,6 +245,14 @@ _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
 _CREDENTIALS: Final = {
     "jwks_file": "the agent's public keys as a JWK set, for private_key_jwt",
     "secret_sha256": "the hashes of its secrets, for client_secret_basic and client_secret_post",
+    "spiffe_id": "the agent's SPIFFE ID, for spiffe_jwt",
+    "service_account": "the agent's Kubernetes service account, for kubernetes_jwt",
+}
+# Whoever is not named here proves itself by a secret.
+_CREDENTIAL_OF: Final = {
+    AuthMethod.PRIVATE_KEY_JWT: "jwks_file",
+    AuthMethod.SPIFFE_JWT: "spiffe_id",
+    AuthMethod.KUBERNETES_JWT: "service_account",
 }
 
 

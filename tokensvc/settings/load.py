@@ -111,9 +111,25 @@ def _resolve_paths(settings: Settings, folder: Path) -> Settings:
         provider if provider.jwks_file is None else replace(provider, jwks_file=folder / provider.jwks_file)
         for provider in settings.identity_providers
     )
+    domains = tuple(
+        domain if domain.bundle_file is None else replace(domain, bundle_file=folder / domain.bundle_file)
+        for domain in settings.spiffe_trust_domains
+    )
+    clusters = tuple(
+        cluster if cluster.jwks_file is None else replace(cluster, jwks_file=folder / cluster.jwks_file)
+        for cluster in settings.kubernetes_clusters
+    )
     agents = tuple(
         agent if agent.jwks_file is None else replace(agent, jwks_file=folder / agent.jwks_file)
         for agent in settings.agents
     )
     keys = replace(settings.keys, dir=folder / settings.keys.dir)
-    return replace(settings, store=store, keys=keys, identity_providers=providers, agents=agents)
+    return replace(
+        settings,
+        store=store,
+        keys=keys,
+        identity_providers=providers,
+        spiffe_trust_domains=domains,
+        kubernetes_clusters=clusters,
+        agents=agents,
+    )

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.model import Settings
+from tokensvc.settings.publishers import publishers_of
 from tokensvc.settings.values import MEMORY
 from tokensvc.smallfile import read_small_file
 
@@ -47,26 +48,26 @@ def require_own_keys(
 ) -> None:
     """Whoever holds a key under two names speaks for both. Raises: ConfigurationError.
 
-    `upstream` are the keys of identity providers that are in files, by `iss`; `agents` those of agents, by id; `own`
-    those of this service.
+    `upstream` are what `load_upstream_keys` read, by name; `agents` the keys of agents, by id; `own` those of this
+    service.
     """
     thumbprints = {key.thumbprint for key in own}
     issuers = thumbprints | {key.thumbprint for keys in upstream.values() for key in keys}
     for agent in settings.agents:
         if any(key.thumbprint in issuers for key in agents.get(agent.id, ())):
             raise ConfigurationError(
-                "the key set of an agent holds a key of this token service or of an identity provider",
+                "the key set of an agent holds a key of this token service, an identity provider or a platform",
                 file=str(agent.jwks_file),
                 key="",
                 remedy=f"Save the public keys of {agent.id} there, as a JWK set.",
             )
-    for provider in settings.identity_providers:
-        if any(key.thumbprint in thumbprints for key in upstream.get(provider.iss, ())):
+    for publisher in publishers_of(settings):
+        if any(key.thumbprint in thumbprints for key in upstream.get(publisher.name, ())):
             raise ConfigurationError(
-                "the key set of the identity provider holds a signing key of this token service",
-                file=str(provider.jwks_file),
+                f"the key set of the {publisher.title} holds a signing key of this token service",
+                file=str(publisher.file),
                 key="",
-                remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys rotate",
+                remedy=f"Save the {publisher.title}'s own JWK set there, or replace the key: tokensvc keys rotate",
             )
 
 

@@ -1,13 +1,15 @@
-"""The public keys of the identity providers, read from the files that the settings name."""
+"""The public keys of identity providers, trust domains and clusters, read from the files that the settings name."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from tokensvc.core.keyset import KeySet
+from tokensvc.core.keyset import KeySet, parse_jwks
+from tokensvc.core.spiffe import parse_bundle
 from tokensvc.errors import ConfigurationError
 from tokensvc.settings.key_set_file import read_key_set, unusable_key_set
-from tokensvc.settings.model import IdentityProvider, Settings
+from tokensvc.settings.model import Settings
+from tokensvc.settings.publishers import Publisher, publishers_of
 
 __all__ = ["find_key_problems", "load_upstream_keys"]
 
@@ -16,7 +18,7 @@ _MAX_BYTES: Final = 1_000_000
 
 
 def load_upstream_keys(settings: Settings) -> Mapping[str, KeySet]:
-    """The key sets that are in files, by the `iss` of each identity provider that is enabled.
+    """The key sets that are in files, by the name of each publisher that is enabled: an `iss`, or `spiffe://DOMAIN`.
 
     Each holds a key for one of its algorithms at least, and no two share a key. Raises: ConfigurationError, naming the
     key set's own file.
@@ -34,34 +36,39 @@ def find_key_problems(settings: Settings) -> Iterator[ConfigurationError]:
 
 def _load(settings: Settings, keys: dict[str, KeySet]) -> Iterator[ConfigurationError]:
     """Fills `keys`, and says what could not be."""
-    seen: dict[str, str] = {}
-    for provider in settings.identity_providers:
-        if provider.jwks_file is None or not provider.enabled:
+    seen: dict[str, Publisher] = {}
+    for publisher in publishers_of(settings):
+        if publisher.file is None or not publisher.enabled:
             continue
         try:
-            keys[provider.iss] = found = _load_key_set(provider, provider.jwks_file)
+            keys[publisher.name] = found = _load_key_set(publisher, publisher.file)
         except ConfigurationError as exc:
             yield exc
             continue
-        holders = {seen[key.thumbprint] for key in found if key.thumbprint in seen}
-        for holder in sorted(holders):
+        holders = {seen[key.thumbprint].name: seen[key.thumbprint] for key in found if key.thumbprint in seen}
+        for _, holder in sorted(holders.items()):
             # Whoever holds the private half speaks for both.
-            remedy = "Save each identity provider's own JWK set, or have one of them replace its key."
-            problem = f"the key set holds a key of another identity provider, {holder}"
-            yield unusable_key_set(provider.jwks_file, problem, remedy)
-        seen |= {key.thumbprint: provider.iss for key in found}
+            other = f"another {holder.title}" if holder.title == publisher.title else f"the {holder.title}"
+            remedy = f"Save each {publisher.title}'s own JWK set, or have one of the two replace its key."
+            problem = f"the key set holds a key of {other}, {holder.name}"
+            yield unusable_key_set(publisher.file, problem, remedy)
+        seen |= {key.thumbprint: publisher for key in found}
 
 
-def _load_key_set(provider: IdentityProvider, path: Path) -> KeySet:
+def _load_key_set(publisher: Publisher, path: Path) -> KeySet:
+    title, key = publisher.title, publisher.key.partition("[")[0]
     keys = read_key_set(
         path,
-        of="the identity provider",
+        of=f"the {title}",
         max_bytes=_MAX_BYTES,
-        when_unread="Save the identity provider's JWK set there, or correct identity_provider.jwks_file.",
-        when_unusable="Save the JWK set again, as the identity provider publishes it at its jwks_uri.",
+        when_unread=f"Save the {title}'s JWK set there, or correct {key}.{publisher.file_key}.",
+        when_unusable=f"Save the JWK set again, as the {title} publishes it.",
+        parse=parse_bundle if publisher.is_bundle else parse_jwks,
     )
-    if not any(key.alg in provider.algorithms for key in keys):
-        algorithms = " or ".join(sorted(provider.algorithms))
-        remedy = "Save the identity provider's current JWK set there, or correct identity_provider.algorithms."
+    if not any(key.alg in publisher.algorithms for key in keys):
+        algorithms = " or ".join(sorted(publisher.algorithms))
+        remedy = f"Save the {title}'s current JWK set there, or correct {key}.algorithms."
+        if publisher.is_bundle:
+            remedy = "Save the trust domain's current bundle there, one that has keys whose use is jwt-svid."
         raise unusable_key_set(path, f"the key set holds no signature key for {algorithms}", remedy)
     return keys

@@ -1,12 +1,12 @@
 """Who is registered and on which terms: from the settings, as the use cases know them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from tokensvc.core.authority import Order
 from tokensvc.core.keyset import KeySet
-from tokensvc.exchange.parties import Agent, Operator, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.parties import Agent, AuthMethod, Operator, Platform, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.upstream_keys import UpstreamKeys
-from tokensvc.settings import NO_TYP, IdentityProvider, Settings
+from tokensvc.settings import NO_TYP, IdentityProvider, Settings, workload_of
 
 __all__ = ["registry_of", "terms_of"]
 
@@ -48,6 +48,7 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
                 max_depth=agent.max_depth,
                 enabled=agent.enabled,
                 upstream_client_ids=dict(agent.upstream_client_ids),
+                workload=workload_of(agent, settings),
             )
             for agent in settings.agents
         ],
@@ -68,7 +69,19 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
             for operator in settings.operators
         ],
         issuers=[_upstream_of(provider, keys) for provider in settings.identity_providers if provider.enabled],
+        platforms=_platforms_of(settings, keys),
     )
+
+
+def _platforms_of(settings: Settings, keys: UpstreamKeys) -> Iterator[Platform]:
+    for domain in settings.spiffe_trust_domains:
+        yield _platform(domain.name, AuthMethod.SPIFFE_JWT, domain.max_lifetime_s, keys)
+    for cluster in settings.kubernetes_clusters:
+        yield _platform(cluster.iss, AuthMethod.KUBERNETES_JWT, cluster.max_lifetime_s, keys)
+
+
+def _platform(name: str, auth: AuthMethod, max_lifetime_s: int, keys: UpstreamKeys) -> Platform:
+    return Platform(name=name, auth=auth, keys=keys.of(name), max_lifetime_s=max_lifetime_s)
 
 
 def _upstream_of(provider: IdentityProvider, keys: UpstreamKeys) -> UpstreamIssuer:
