@@ -1,6 +1,6 @@
 """Who is registered: planner, researcher, fetcher and others, two resources, one identity provider."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
@@ -9,7 +9,7 @@ from tests.simulator import ec_key
 from tokensvc.core.authority import Order
 from tokensvc.core.details import NO_DETAILS
 from tokensvc.core.keyset import KeySet
-from tokensvc.exchange.parties import Agent, AuthMethod, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.parties import Agent, AuthMethod, Platform, Registry, Resource, Terms, UpstreamIssuer
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 
 ISSUER: Final = "https://tokens.example"
@@ -115,10 +115,17 @@ TERMS: Final = Terms(
 )
 
 
-def make_registry(*, provider: UpstreamIssuer | None = None, drop: str = "", **agents: Mapping[str, Any]) -> Registry:
+def make_registry(
+    *,
+    provider: UpstreamIssuer | None = None,
+    platforms: Iterable[Platform] = (),
+    drop: str = "",
+    **agents: Mapping[str, Any],
+) -> Registry:
     """Everybody, with the members of `agents` replaced (`researcher={"enabled": False}`) and one of them left out."""
     return Registry(
         agents=[replace(known, **agents.get(known.id, {})) for known in _AGENTS if known.id != drop],
         resources=[known for known in _RESOURCES if known.id != drop],
         issuers=[identity_provider() if provider is None else provider],
+        platforms=platforms,
     )
