@@ -44,7 +44,11 @@ async def test_it_confirms_the_client_and_bounds_the_token_each_time(world: Worl
         issued = await world.exchange("planner", starting(world, token) | {"subject_token": (user,)})
         assert issued.expires_in == 100
         assert claims_of(issued.access_token)["act"] == {"sub": "planner"}
-    assert world.store.records[-1].inputs["actor_token"] == {"exp": world.clock.now + 100}
+    record = world.store.records[-1]
+    assert (record.inputs["client_auth"], record.inputs["actor_token"]) == (
+        "spiffe_jwt",
+        {"exp": world.clock.now + 100},
+    )
 
 
 async def test_an_account_confirms_its_agent(world: World) -> None:

@@ -103,7 +103,7 @@ async def test_it_is_good_again_and_again_until_it_ends(world: World, make: Make
         ({"typ": "at+jwt"}, {}),
         ({"typ": "actor+jwt"}, {}),
         ({"typ": "client-authentication+jwt"}, {}),
-        ({"typ": "wit+jwt"}, {}),
+        ({"typ": "kb+jwt"}, {}),
         ({"typ": "dpop+jwt"}, {}),
         ({"typ": ""}, {}),
         ({"typ": 1}, {}),

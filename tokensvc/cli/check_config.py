@@ -118,6 +118,7 @@ def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]
         "store": settings.store.shown,
         "identity_providers": [provider.iss for provider in settings.identity_providers if provider.enabled],
         **_disabled(settings),
+        **_platforms(settings),
         "agents": [agent.id for agent in settings.agents],
         "resources": [resource.id for resource in settings.resources],
     }
@@ -126,3 +127,9 @@ def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]
 def _disabled(settings: "Settings") -> dict[str, list[str]]:
     disabled = [provider.iss for provider in settings.identity_providers if not provider.enabled]
     return {"disabled_identity_providers": disabled} if disabled else {}
+
+
+def _platforms(settings: "Settings") -> dict[str, list[str]]:
+    domains = [domain.name for domain in settings.spiffe_trust_domains]
+    platforms = domains + [cluster.iss for cluster in settings.kubernetes_clusters]
+    return {"platforms": platforms} if platforms else {}

@@ -89,7 +89,7 @@ class ExchangeService:
         such a parameter. Raises: OAuthRefused, recorded; Unavailable, and then nothing was issued.
         """
         now = self._clock()
-        trail = _Trail(inputs={"configuration": self._terms.configuration})
+        trail = _Trail(inputs={"configuration": self._terms.configuration, "client_auth": str(client.auth)})
         try:
             return await self._decide(form, client, now, trail, unsupported_header)
         except OAuthRefused as refusal:
