@@ -1,11 +1,12 @@
 """The actor token of a client that runs on a platform: the platform's own token, naming the client and nobody else."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.exchange.parties import IDP, ISSUER, identity_provider
-from tests.exchange.workloads import PLANNER, Maker, account_token, make_platform_world, svid
+from tests.exchange.workloads import OTHER_CLUSTER, PLANNER, Maker, account_token, make_platform_world, svid
 from tests.exchange.world import World, claims_of
 from tests.simulator import ABSENT, Members, ec_key, rsa_key, seal
 from tokensvc.core.keyset import PublicKey
@@ -103,6 +104,17 @@ async def test_another_workloads_token_is_no_word_of_the_client(world: World) ->
     assert await verdict(both, svid(both, key=rsa_key("cluster"))) == INVALID
     assert await verdict(both, svid(both)) is None
     assert await verdict(world, svid(world)) is None
+
+
+@pytest.mark.parametrize("iss", [OTHER_CLUSTER, ISSUER, IDP, ABSENT])
+async def test_the_token_of_a_cluster_names_its_cluster(world: World, iss: object) -> None:
+    handed = await world.delegate(await world.start())
+
+    def renewal(**claims: Any) -> dict[str, tuple[str, ...]]:  # noqa: ANN401 - any claim
+        return dict(world.renewal(handed, actor_token=account_token(world, **claims), actor_token_type=JWT_TYPE))
+
+    assert await world.verdict("researcher", renewal(iss=iss)) == INVALID
+    assert await world.verdict("researcher", renewal()) is None
 
 
 async def test_a_client_that_is_no_workload_has_no_such_word(world: World) -> None:

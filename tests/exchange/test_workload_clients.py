@@ -160,6 +160,7 @@ async def test_no_other_spelling_of_a_spiffe_id_is_the_agent(world: World, sub: 
 
 
 @pytest.mark.parametrize(("make", "agent"), BOTH)
+@pytest.mark.requirement("ASSERTION-SIGNED")
 async def test_another_key_a_changed_text_and_another_client_get_it_too(world: World, make: Maker, agent: str) -> None:
     good = make(world)
     head, payload, signature = good.split(".")
@@ -293,6 +294,7 @@ async def test_a_token_without_its_times_is_refused(world: World, make: Maker, c
         (None, 3631, None, "the JWT-SVID is not valid yet"),
     ],
 )
+@pytest.mark.requirement("ASSERTION-TIME")
 async def test_times_are_kept_with_the_leeway(
     world: World, iat_s: int | None, exp_s: int, nbf_s: int | None, problem: str | None
 ) -> None:
@@ -356,6 +358,12 @@ async def test_what_the_cluster_says_besides_agrees_with_sub(world: World, claim
 
 def _besides(claim: object) -> Members:
     return {"kubernetes.io": claim}
+
+
+async def test_a_cluster_writes_jwt_or_nothing_as_the_type(world: World) -> None:
+    assert await verdict(world, account_token(world, header={"typ": "JOSE"})) == GENERIC
+    assert await verdict(world, svid(world, header={"typ": "JOSE"})) == "planner"
+    assert await verdict(world, account_token(world, header={"typ": "JWT"})) == "researcher"
 
 
 async def test_the_assertion_type_of_spiffe_is_for_svids(world: World) -> None:
