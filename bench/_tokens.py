@@ -28,6 +28,7 @@ from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.verify import (
     Evidence,
     Expectation,
+    HolderFloor,
     KeySet,
     LifetimeOnly,
     RevocationList,
@@ -330,6 +331,7 @@ def _expect(hop_floor: Evidence, agent_keys: Mapping[tuple[str, str], frozenset[
         audiences=frozenset({RESOURCE}),
         root_floor=Evidence.ISSUER,
         hop_floor=hop_floor,
+        holder=HolderFloor.BEARER,
         authorities={(ISSUER, AUTHORITY): ""},
         agent_keys={} if agent_keys is None else agent_keys,
         max_depth=MAX_DEPTH,

@@ -19,7 +19,9 @@ from bench._service import write_service
 from bench._tokens import RawSignature, agent, raw_signature
 from tokensvc.core.claims import AccessTokenClaims, render_access_token
 from tokensvc.core.jws import SigningKey, seal_compact
+from tokensvc.core.keyset import KeySet
 from tokensvc.exchange.authenticate import ClientAssertion, _judge
+from tokensvc.exchange.chain_keys import ChainKeys
 from tokensvc.exchange.grant import Proposal, propose_from_token, require_actor
 from tokensvc.exchange.hop import Asker
 from tokensvc.exchange.issue import ACCESS_TOKEN_TYP, Product, _verify_product
@@ -121,7 +123,7 @@ class _Service:
     def verify_subject(self, work: _Work) -> object:
         return verify_own_token(
             work.request.subject_token,
-            keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
+            StaticKeys({self._terms.issuer: self._signer.public_keys()}),
             expect=self._terms.expect(frozenset({self._terms.issuer, *self._registry.resources})),
             now=self._now,
         )
@@ -163,11 +165,12 @@ class _Service:
 
     def verify_again(self, work: _Work) -> Product:
         audience = work.proposal.audience
-        verified = _verify_product(work.token, audience, terms=self._terms, key=self._key(), now=self._now)
+        keys = ChainKeys(issuer=self._terms.issuer, own=KeySet([self._key().public]), authorities={})
+        verified = _verify_product(work.token, audience, terms=self._terms, keys=keys, now=self._now)
         return Product(access_token=work.token, verified=verified)
 
     def describe(self, work: _Work) -> object:
-        return {"request": describe_request(work.request), "subject": describe_subject(work.subject.chain)}
+        return {"request": describe_request(work.request), "subject": describe_subject(work.subject)}
 
     def make_record(self, work: _Work) -> object:
         return record_granted(

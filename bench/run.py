@@ -32,6 +32,7 @@ SCRIPTS: Final = (
     "verify",
     "verify_delegator",
     "verify_again",
+    "verify_proof",
     "sizes",
     "peers",
     "exchange",

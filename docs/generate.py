@@ -26,6 +26,8 @@ _STATUS: Final = {
     "invalid_client": 401,
     "temporarily_unavailable": 503,
 }
+# Where a token is presented, what is wrong with its proof is answered as what is wrong with it (RFC 9449 s7.1).
+_STATUS_AT_RESOURCE: Final = {"invalid_dpop_proof": 401, "use_dpop_nonce": 401}
 _BEARER_ERRORS: Final = frozenset({"invalid_token", "insufficient_scope"})
 _PLACES: Final = {
     "resource": "resource server",
@@ -115,7 +117,7 @@ def render_errors() -> str:
     """The page of errors, in Markdown."""
     rows = "".join(map(_row, meanings()))
     codes = "".join(
-        f"| `{error}` | {_STATUS.get(error, 400)} | {_without_stop(text)} |\n" for error, text in oauth_errors().items()
+        f"| `{error}` | {_shown_status(error)} | {_without_stop(text)} |\n" for error, text in oauth_errors().items()
     )
     return _HEAD + rows + _OAUTH + codes
 
@@ -151,8 +153,14 @@ def _row(meaning: Meaning) -> str:
 def _shown(place: Place) -> str:
     noun = " step " if len(place.steps) == 1 else " steps "
     steps = noun + ", ".join(map(str, place.steps)) if place.steps else ""
-    answers = " or ".join(f"{_STATUS.get(code, 400)} `{code}`" for code in place.errors)
+    statuses = _STATUS | (_STATUS_AT_RESOURCE if place.name == "resource" else {})
+    answers = " or ".join(f"{statuses.get(code, 400)} `{code}`" for code in place.errors)
     return f"{_PLACES[place.name]}{steps}: {answers}"
+
+
+def _shown_status(error: str) -> str:
+    status, at_resource = _STATUS.get(error, 400), _STATUS_AT_RESOURCE.get(error)
+    return str(status) if at_resource is None else f"{status}; at a resource server {at_resource}"
 
 
 def _one_line(text: str) -> str:

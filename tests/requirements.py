@@ -156,6 +156,127 @@ REQUIREMENTS: Final = (
         ),
     ),
     Requirement(
+        id="DPOP-BOUND",
+        section="RFC 9449 s5, s6.1",
+        text="A token for a request with a proof is bound to its key: `cnf.jkt`, and `token_type` is DPoP.",
+        tests=("tests/exchange/test_holder.py::test_a_start_with_a_proof_gives_a_token_that_is_bound_to_the_key",),
+    ),
+    Requirement(
+        id="DPOP-HOLDER",
+        section="RFC 9449 s5",
+        text="A bound token is of no use to who does not prove its key.",
+        tests=("tests/exchange/test_holder.py::test_a_bound_token_is_exchanged_by_nobody_who_does_not_prove_its_key",),
+    ),
+    Requirement(
+        id="DPOP-REPLAY",
+        section="RFC 9449 s11.1",
+        text="A proof is accepted once within the time in which it counts.",
+        tests=("tests/exchange/test_holder.py::test_a_proof_is_used_once",),
+    ),
+    Requirement(
+        id="DPOP-ANY-CLIENT",
+        section="RFC 9449 s5, s8",
+        text="Clients that know DPoP, nonces included, prove their keys without knowing of this service.",
+        tests=("tests/interop/test_dpop.py::test_a_delegation_between_agents_that_hold_keys",),
+    ),
+    Requirement(
+        id="MTLS-PKI",
+        section="RFC 8705 s2.1",
+        text="With `tls_client_auth` the certificate chain is validated to a trusted authority.",
+        tests=(
+            "tests/exchange/test_client_certificate.py::test_an_agent_is_known_by_the_name_that_an_authority_gave_it",
+        ),
+    ),
+    Requirement(
+        id="MTLS-SUBJECT",
+        section="RFC 8705 s2.1.2",
+        text="The subject is the one name that is registered for the client.",
+        tests=(
+            "tests/exchange/test_client_certificate.py::test_an_agent_is_known_by_the_name_that_an_authority_gave_it",
+        ),
+    ),
+    Requirement(
+        id="MTLS-SELF-SIGNED",
+        section="RFC 8705 s2.2",
+        text="With `self_signed_tls_client_auth` the certificate is one of those registered for the client.",
+        tests=("tests/exchange/test_client_certificate.py::test_an_agent_is_known_by_its_own_certificate",),
+    ),
+    Requirement(
+        id="MTLS-CLIENT-ID",
+        section="RFC 8705 s2",
+        text="A client that authenticates by its certificate sends `client_id`, and is that client.",
+        tests=(
+            "tests/exchange/test_client_certificate.py::test_the_client_id_says_whose_the_certificate_has_to_be",
+            "tests/server/test_client_certificate.py::test_at_every_endpoint_a_certificate_and_client_id_are_who_sent_it",
+        ),
+    ),
+    Requirement(
+        id="MTLS-BOUND",
+        section="RFC 8705 s3, s3.1, s3.2",
+        text="A bound token has `cnf` with `x5t#S256`, in introspection too, and is of no use without the certificate.",
+        tests=(
+            "tests/server/test_client_certificate.py::test_a_token_is_bound_and_needs_the_same_certificate_again",
+            "tests/server/test_client_certificate.py::test_an_agent_with_bound_tokens_gets_none_without_a_certificate",
+        ),
+    ),
+    Requirement(
+        id="MTLS-PROXY",
+        section="RFC 8705 s6.5, RFC 9440 s4",
+        text="What a proxy says of certificates is believed from that proxy alone.",
+        tests=("tests/server/test_client_certificate.py::test_a_header_is_believed_from_the_proxy_alone",),
+    ),
+    Requirement(
+        id="MTLS-METADATA",
+        section="RFC 8705 s2.1.1, s2.2.1, s3.3",
+        text="The metadata name the methods that work, and that tokens are bound.",
+        tests=(
+            "tests/server/test_client_certificate.py::test_the_metadata_name_what_works_here",
+            "tests/server/test_client_certificate.py::test_the_metadata_say_when_tokens_of_an_agent_are_bound",
+        ),
+    ),
+    Requirement(
+        id="CLIENT-ISSUER",
+        section="RFC 8414 s3.3",
+        text="An agent uses metadata only where it names the very issuer that was asked for.",
+        tests=("tests/client/test_discovery.py::test_metadata_that_must_not_be_used_is_not",),
+    ),
+    Requirement(
+        id="CLIENT-PROOF",
+        section="RFC 9449 s4.2, s4.3, s7.1",
+        text="An agent makes a proof for each request, with its method and URI and the hash of the token.",
+        tests=(
+            "tests/client/test_proofs.py::test_every_request_carries_a_new_proof_for_this_request_and_this_token",
+            "tests/client/test_lease_auth.py::test_a_bound_token_goes_with_a_proof_for_each_request",
+        ),
+    ),
+    Requirement(
+        id="CLIENT-NONCE",
+        section="RFC 9449 s8, s8.2, s9",
+        text="An agent takes up the nonce that a server gives, and uses the newest.",
+        tests=(
+            "tests/client/test_proofs.py::test_the_newest_nonce_of_any_answer_is_the_next_one_sent",
+            "tests/client/test_lease_auth.py::test_a_nonce_is_taken_up_once_and_remembered",
+        ),
+    ),
+    Requirement(
+        id="CLIENT-DOWNGRADE",
+        section="RFC 9449 s5",
+        text="An agent that proves a key discards a token that is not bound to it.",
+        tests=("tests/client/test_proofs.py::test_a_bearer_token_for_a_proven_key_is_refused",),
+    ),
+    Requirement(
+        id="CLIENT-ASSERTION",
+        section="RFC 7523 s3",
+        text="An agent's assertion names it, the issuer as audience, and an end; a new one goes with each request.",
+        tests=("tests/client/test_auth.py::test_a_key_signs_a_new_assertion_for_each_request",),
+    ),
+    Requirement(
+        id="CLIENT-REDIRECT",
+        section="RFC 6750 s5.2",
+        text="An agent's token goes to the origin of its resource and to no other, whatever a redirect says.",
+        tests=("tests/client/test_lease_auth.py::test_a_redirect_elsewhere_goes_without_the_token",),
+    ),
+    Requirement(
         id="JWK-THUMBPRINT",
         section="RFC 7638 s3",
         text="The thumbprint is SHA-256 over the required members in lexicographic order.",
@@ -260,7 +381,9 @@ REQUIREMENTS: Final = (
         text="Explicit typing: a token of another kind is rejected.",
         tests=(
             "tests/verify/test_header.py::test_a_token_of_another_kind_is_refused_by_its_type",
+            "tests/verify/test_kinds.py::test_a_jwt_of_one_kind_is_refused_in_the_place_of_another",
             "tests/core/test_vectors_dpop_proof.py::test_its_header_around_the_claims_of_a_token_is_refused_by_type",
+            "tests/verify/test_kinds.py::test_a_jwt_of_one_kind_is_refused_in_the_place_of_another",
         ),
     ),
     Requirement(
@@ -380,8 +503,11 @@ REQUIREMENTS: Final = (
     Requirement(
         id="CNF-PROOF",
         section="RFC 9449 s7.1, RFC 8705 s3",
-        text="A bound token is not accepted without the proof of its key.",
-        tests=("tests/verify/test_claims.py::test_a_bound_token_is_refused_as_no_proof_can_be_checked",),
+        text="A bound token is not accepted without the proof of its key, nor an unbound one beside a proof.",
+        tests=(
+            "tests/verify/test_claims.py::test_a_bound_token_is_refused_without_a_proof",
+            "tests/verify/test_holder.py::test_a_token_bound_to_no_key_goes_without_a_proof_and_with_any_certificate",
+        ),
     ),
     Requirement(
         id="TE-ACT-OBJECT",
@@ -963,5 +1089,124 @@ REQUIREMENTS: Final = (
         section="RFC 7009 s2.1, s2.2",
         text="A hint that is wrong or unknown keeps no token from being found.",
         tests=("tests/server/test_attack_rows.py::test_a_hint_keeps_no_token_from_being_revoked",),
+    ),
+    Requirement(
+        id="DPOP-ONE-HEADER",
+        section="RFC 9449 s4.3",
+        text="There is not more than one DPoP header field.",
+        tests=("tests/integrations/test_dpop.py::test_two_proofs_are_an_invalid_request_and_none_is_an_invalid_proof",),
+    ),
+    Requirement(
+        id="DPOP-WELL-FORMED",
+        section="RFC 9449 s4.3",
+        text="The header is a single, well-formed JWT with all required claims.",
+        tests=(
+            "tests/core/test_proof.py::test_what_is_no_jws_is_refused",
+            "tests/core/test_proof.py::test_a_jti_that_could_not_be_remembered_is_refused",
+            "tests/core/test_proof.py::test_a_time_that_is_none_is_refused",
+        ),
+    ),
+    Requirement(
+        id="DPOP-TYP",
+        section="RFC 9449 s4.3",
+        text="The typ of a proof is dpop+jwt.",
+        tests=("tests/core/test_proof.py::test_another_type_is_refused",),
+    ),
+    Requirement(
+        id="DPOP-ALG",
+        section="RFC 9449 s4.3",
+        text="The algorithm is asymmetric, registered and acceptable here.",
+        tests=(
+            "tests/core/test_proof.py::test_an_algorithm_that_is_none_in_use_or_not_that_of_the_key_is_refused",
+            "tests/core/test_proof.py::test_a_shared_secret_is_no_proof_even_where_it_is_the_public_key",
+        ),
+    ),
+    Requirement(
+        id="DPOP-SIGNATURE",
+        section="RFC 9449 s4.3",
+        text="The signature verifies with the key in the header.",
+        tests=("tests/core/test_proof.py::test_a_proof_signed_by_another_key_than_the_one_it_shows_is_refused",),
+    ),
+    Requirement(
+        id="DPOP-NO-PRIVATE",
+        section="RFC 9449 s4.3",
+        text="The jwk of a proof holds no private key.",
+        tests=("tests/core/test_proof.py::test_a_key_is_public_and_there",),
+    ),
+    Requirement(
+        id="DPOP-HTM",
+        section="RFC 9449 s4.3",
+        text="htm is the method of the request.",
+        tests=("tests/core/test_proof.py::test_another_method_is_refused",),
+    ),
+    Requirement(
+        id="DPOP-HTU",
+        section="RFC 9449 s4.3",
+        text="htu is the URI of the request, query and fragment left out, after normalisation.",
+        tests=(
+            "tests/core/test_proof.py::test_another_uri_is_refused",
+            "tests/core/test_proof_uri.py::test_two_uris_are_one_exactly_when_they_name_the_same",
+            "tests/core/test_proof_uri.py::test_a_uri_is_the_same_however_it_may_be_spelt",
+        ),
+    ),
+    Requirement(
+        id="DPOP-IAT",
+        section="RFC 9449 s4.3, s11.1",
+        text="A proof is accepted within an acceptable time of its iat only.",
+        tests=("tests/core/test_proof.py::test_a_proof_lasts_a_minute_and_the_leeway",),
+    ),
+    Requirement(
+        id="DPOP-NONCE",
+        section="RFC 9449 s4.3, s9",
+        text="Where the server gave a nonce, the proof has one of its own that is recent.",
+        tests=(
+            "tests/integrations/test_nonces.py::test_without_a_nonce_the_client_is_told_which_to_use_and_with_it_passes",
+            "tests/integrations/test_nonces.py::test_a_nonce_that_is_stale_or_forged_is_answered_with_a_new_one",
+        ),
+    ),
+    Requirement(
+        id="DPOP-ATH",
+        section="RFC 9449 s4.3, s7.1",
+        text="With an access token, ath is its hash, and the key is the one that the token is bound to.",
+        tests=(
+            "tests/verify/test_holder.py::test_a_token_is_taken_with_the_proof_of_its_key_that_names_it",
+            "tests/integrations/test_dpop.py::test_a_good_proof_that_is_not_for_this_token_is_an_invalid_token",
+        ),
+    ),
+    Requirement(
+        id="DPOP-REPLAY",
+        section="RFC 9449 s11.1",
+        text="The jti of a proof is used once within its time.",
+        tests=("tests/integrations/test_dpop.py::test_a_proof_is_good_for_one_call",),
+    ),
+    Requirement(
+        id="DPOP-CHALLENGE",
+        section="RFC 9449 s7.1",
+        text="The challenge of the scheme DPoP names the algorithms and the error.",
+        tests=("tests/integrations/test_dpop.py::test_what_is_no_proof_of_this_call_is_an_invalid_proof",),
+    ),
+    Requirement(
+        id="DPOP-DOWNGRADE",
+        section="RFC 9449 s7.2",
+        text="A bound token that comes as a bearer token is rejected.",
+        tests=(
+            "tests/integrations/test_dpop.py::test_a_bound_token_as_a_bearer_token_is_refused_whatever_stands_beside_it",
+        ),
+    ),
+    Requirement(
+        id="MTLS-THUMBPRINT",
+        section="RFC 8705 s3",
+        text="A token with x5t#S256 is good over connections with that certificate only.",
+        tests=(
+            "tests/integrations/test_certificates.py::test_a_token_is_taken_over_the_connection_with_its_certificate",
+        ),
+    ),
+    Requirement(
+        id="RESOURCE-METADATA-PROOFS",
+        section="RFC 9728 s2",
+        text="The metadata of a resource says which proofs it takes and requires.",
+        tests=(
+            "tests/integrations/test_resource_metadata.py::test_the_document_says_which_proofs_are_taken_and_which_is_required",
+        ),
     ),
 )

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import pytest
 
 from tests.programs import require_programs
 from tests.simulator import Simulator
 from tokensvc.core.jsontext import render_json
 from tokensvc.core.keyset import KeySet, render_jwks
+from tokensvc.demo.world import open_world
 
 ROOT: Final = Path(__file__).parents[1]
 README: Final = (ROOT / "README.md").read_text("utf-8")
@@ -52,6 +55,27 @@ def test_the_curl_story_hands_authority_down_and_is_refused_where_it_says_so(tmp
     assert '"reason":"not_narrower"' in answers
     assert '"reason":"not_current_actor"' in answers
     assert "researcher" in verdict
+
+
+def test_a_planner_delegates_to_a_researcher_in_ten_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = block("In your agent", "python")
+    assert code.count("\n") <= 10
+    # What the page calls is on this machine.
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with open_world(tmp_path / "demo") as world:
+        names: dict[str, Any] = {
+            "issuer": world.addresses.issuer,
+            "user_token": world.subject_token,
+            "api": world.addresses.crm,
+            "planner_secret": world.cast.planner.client_secret,
+            "researcher_secret": world.cast.researcher.client_secret,
+        }
+        exec(code, names)  # noqa: S102 - it is our own page
+        for name in ("planner", "researcher"):
+            names[name].close()
+    assert "'for': 'alice', 'by': ['researcher', 'planner']" in capsys.readouterr().out
 
 
 def test_the_verifier_in_ten_lines_runs_as_it_stands(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_the_keys_of_an_agent_are_read_beside_the_file(tmp_path: Path) -> None:
     settings = load_settings(write_settings(tmp_path, values), {})
 
     (agent, keys), *others = load_agent_keys(settings).items()
-    assert (agent, sorted(key.kid for key in keys), others) == ("planner", ["a", "b"], [])
+    assert (agent, sorted(key.kid for key in keys.assertion), others) == ("planner", ["a", "b"], [])
 
 
 @pytest.mark.parametrize(

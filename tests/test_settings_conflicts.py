@@ -42,7 +42,7 @@ RULES = [
     ("a default resource is one of the agent's", (*RESEARCHER, "default_resource"), MAIL, API,
      "agent[1].default_resource", "is not among the agent's resources"),
     ("a resource server has a secret", (*CRM, "auth"), "private_key_jwt", "client_secret_post",
-     "resource[0].auth", "only agents prove themselves by a key"),
+     "resource[0].auth", "only agents prove themselves by a key or a certificate"),
     ("an operator is nobody else", ("operator", 0, "id"), "planner", "ops",
      "operator[0].id", "planner is also the id of another client"),
     ("an operator has its own secret", ("operator", 0, "secret_sha256"), [sha256("planner")], [sha256("y")],

@@ -68,7 +68,7 @@ def test_all_problems_are_found_and_the_first_one_raised_notes_the_others(tmp_pa
         (("iss",), "Did you mean to write it in [[identity_provider]]?"),
         (("server", "agent"), "Did you mean to write it at the top of the file?"),
         (("limits", "bytes"), "Did you mean token_bytes? Else remove it."),
-        (("server", "workers"), "Remove it; known here are host, port, max_requests."),
+        (("store", "workers"), "Remove it; known here are url, password_file."),
         (("agents",), "Did you mean agent?"),
     ],
 )
@@ -79,7 +79,7 @@ def test_unknown_key_is_refused_with_the_nearest_known_name(tmp_path: Path, plac
     assert problems(tmp_path, change(values, place, ABSENT)) == []
 
 
-@pytest.mark.parametrize("key", ["version", "authority"])
+@pytest.mark.parametrize("key", ["version", "gateway"])
 def test_key_of_what_is_not_built_or_not_configured_is_unknown(tmp_path: Path, key: str) -> None:
     assert problems(tmp_path, {**valid_values(), key: "scope"}) == [(key, "is no known setting")]
 

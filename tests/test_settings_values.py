@@ -104,7 +104,7 @@ REFUSED = [
     ((*AGENT, "default_resource"), "crm", API, "is not an absolute URI without a fragment"),
     ((*RESOURCE, "id"), "https://mail.example#f", "urn:example:mail", "is not an absolute URI without a fragment"),
     ((*RESOURCE, "scopes"), ABSENT, ["a"], "is missing"),
-    ((*RESOURCE, "auth"), "tls_client_auth", "client_secret_post", "is not one of the known values"),
+    ((*RESOURCE, "auth"), "none", "client_secret_post", "is not one of the known values"),
     (("resource",), ABSENT, valid_values()["resource"], "is missing"),
     (("agent",), {}, [], "is not a list of tables"),
 ]

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.settings_file import ABSENT, JWKS_FILE, Place, change, examine, problems, valid_values, write_settings
+from tests.certificates import private_key, self_signed
+from tests.settings_file import ABSENT, API, JWKS_FILE, Place, change, examine, problems, valid_values, write_settings
 from tests.simulator import Members, ec_key, jwk, rsa_key
 from tokensvc.core.jws import SigningKey
-from tokensvc.core.keyset import KeySet, render_jwks
+from tokensvc.core.keyset import Algorithm, KeySet, PublicKey, render_jwks, wrap_key
 from tokensvc.errors import ConfigurationError
-from tokensvc.settings import Settings, WorkloadName, load_upstream_keys, publishers_of, workload_of
+from tokensvc.settings import AgentKeys, Settings, WorkloadName, load_upstream_keys, publishers_of, workload_of
 from tokensvc.settings.start import require_own_keys
 
 PLANNER: Place = ("agent", 0)
@@ -20,6 +21,7 @@ DOMAIN: Place = ("spiffe_trust_domain", 0)
 CLUSTER: Place = ("kubernetes_cluster", 0)
 ISS = "https://kubernetes.default.svc.cluster.local"
 SPIFFE_ID = "spiffe://example.org/ns/agents/sa/planner"
+OTHERS = "key of this token service, an identity provider, an authority or a platform"
 SPIFFE_ID_IS = "a SPIFFE ID is spiffe://TRUST-DOMAIN/PATH, in letters, digits, and . - _"
 
 
@@ -244,44 +246,100 @@ def test_a_plain_key_set_is_no_bundle_and_a_bundle_no_key_set(tmp_path: Path) ->
 def test_a_key_stands_for_one_of_them_all(tmp_path: Path) -> None:
     publish(tmp_path, "cluster.json", rsa_key("cluster"), ec_key("spire"))
     (problem,) = problems(tmp_path, with_platforms())
-    assert problem == ("", "the key set holds a key of the trust domain, spiffe://example.org")
+    assert problem == ("", "the key set holds a key of the trust domain spiffe://example.org")
 
     write_settings(tmp_path, with_platforms())
     idp = json.loads((tmp_path / JWKS_FILE).read_text())["keys"]
     (tmp_path / "cluster.json").write_text(json.dumps({"keys": [{**idp[0], "kid": "mine"}]}))
     (problem,) = problems(tmp_path, with_platforms())
-    assert problem == ("", "the key set holds a key of the identity provider, https://idp.example")
+    assert problem == ("", "the key set holds a key of the identity provider https://idp.example")
 
 
 @pytest.mark.parametrize(
-    ("own", "agents", "problem"),
+    ("own", "of_agent", "problem"),
     [
-        ("spire", {}, "the key set of the trust domain holds a signing key of this token service"),
-        ("service", {"researcher": ec_key("spire")},
-         "the key set of an agent holds a key of this token service, an identity provider or a platform"),
-        ("service", {"researcher": ec_key("researcher")}, None),
+        ("spire", AgentKeys(), "the key set of the trust domain holds a signing key of this token service"),
+        ("service", AgentKeys(assertion=KeySet([ec_key("spire").public])), f"the key set of an agent holds a {OTHERS}"),
+        ("service", AgentKeys(holder=KeySet([ec_key("spire").public])), f"the key set of an agent holds a {OTHERS}"),
+        ("service", AgentKeys(assertion=KeySet([ec_key("mine").public]), holder=KeySet([ec_key("mine").public])), None),
     ],
 )  # fmt: skip
 def test_a_platforms_key_is_neither_ours_nor_an_agents(
-    tmp_path: Path, own: str, agents: dict[str, SigningKey], problem: str | None
+    tmp_path: Path, own: str, of_agent: AgentKeys, problem: str | None
 ) -> None:
     settings = examine(tmp_path, with_platforms())
     assert isinstance(settings, Settings)
-    of_agents = {name: KeySet([key.public]) for name, key in agents.items()}
     found = None
     try:
-        require_own_keys(settings, load_upstream_keys(settings), of_agents, KeySet([ec_key(own).public]))
+        require_own_keys(settings, load_upstream_keys(settings), {"researcher": of_agent}, KeySet([ec_key(own).public]))
     except ConfigurationError as exc:
         found = exc.description
     assert found == problem
 
 
-def test_those_with_keys_stand_in_the_order_in_which_a_shared_one_is_given(tmp_path: Path) -> None:
+def test_a_platforms_key_is_in_no_certificate_of_an_agent(tmp_path: Path) -> None:
     settings = examine(tmp_path, with_platforms())
+    assert isinstance(settings, Settings)
+    wrapped = wrap_key(private_key("certificate"), alg=Algorithm.ES256)
+    upstream = {ISS: KeySet([PublicKey.of(wrapped, kid="k", alg=Algorithm.ES256)])}
+    certified = self_signed("researcher", key=private_key("certificate")).parsed
+    agents, own = {"researcher": AgentKeys(certificates=(certified,))}, KeySet([ec_key("service").public])
+
+    require_own_keys(settings, {ISS: KeySet([rsa_key("cluster").public])}, agents, own)
+    with pytest.raises(ConfigurationError) as raised:
+        require_own_keys(settings, upstream, agents, own)
+    assert raised.value.description == f"the certificate of an agent has a {OTHERS}"
+
+
+def with_authority(iss: str, *, prefix: str = "other:") -> dict[str, Any]:
+    """Platforms, and an authority whose users are called by that `prefix`."""
+    authority = {"iss": iss, "jwks_file": "roots.json", "subject_prefix": prefix, "ceiling": {"resources": [API]}}
+    values = change(with_platforms(), ("identity_provider", 0, "subject_prefix"), "corp:")
+    return {**values, "authority": [authority]}
+
+
+@pytest.mark.parametrize(
+    ("iss", "key"),
+    [
+        ("spiffe://example.org", "spiffe_trust_domain[0].trust_domain"),
+        (ISS, "kubernetes_cluster[0].iss"),
+    ],
+)
+def test_a_platform_is_no_authority(tmp_path: Path, iss: str, key: str) -> None:
+    publish(tmp_path, "roots.json", ec_key("roots"))
+    assert problems(tmp_path, with_authority(iss)) == [(key, f"{iss} is registered twice")]
+    assert problems(tmp_path, with_authority("https://authority.example")) == []
+    assert problems(tmp_path, with_authority("https://idp.example", prefix="corp:")) == []
+
+
+def test_two_tables_of_one_platform_are_told_once(tmp_path: Path) -> None:
+    values = with_platforms()
+    values["spiffe_trust_domain"].append({"trust_domain": "example.org", "bundle_file": "more.json"})
+    publish_bundle(tmp_path, "more.json", ec_key("more"))
+    key = "spiffe_trust_domain[1].trust_domain"
+    assert problems(tmp_path, values) == [(key, "spiffe://example.org is registered twice")]
+    values["spiffe_trust_domain"][1]["trust_domain"] = "else.org"
+    assert problems(tmp_path, values) == []
+
+
+@pytest.mark.parametrize("shared", ["spire", "cluster"])
+def test_no_platform_signs_roots(tmp_path: Path, shared: str) -> None:
+    values = with_authority("https://authority.example")
+    key = {"spire": ec_key("spire"), "cluster": rsa_key("cluster")}[shared]
+    publish(tmp_path, "roots.json", key)
+    assert problems(tmp_path, values) == [("", "the key set holds a key of the authority https://authority.example")]
+    publish(tmp_path, "roots.json", ec_key("roots"))
+    assert problems(tmp_path, values) == []
+
+
+def test_those_with_keys_stand_in_the_order_in_which_a_shared_one_is_given(tmp_path: Path) -> None:
+    publish(tmp_path, "roots.json", ec_key("roots"))
+    settings = examine(tmp_path, with_authority("https://idp.example", prefix="corp:"))
 
     assert isinstance(settings, Settings)
     assert [publisher.name for publisher in publishers_of(settings)] == [
         "https://idp.example",
+        "authority https://idp.example",
         "spiffe://example.org",
         ISS,
     ]

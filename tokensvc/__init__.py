@@ -2,23 +2,31 @@
 
 from tokensvc.errors import AccessDenied, Reason, TokenRefused, TokensvcError, Unavailable
 from tokensvc.verify import (
+    ClientCertificate,
     Evidence,
     Expectation,
+    HolderFloor,
     KeySet,
     KeySource,
     LifetimeOnly,
     RevocationList,
     RevocationView,
     StaticKeys,
+    VerifiedProof,
     VerifiedToken,
+    load_expectation,
+    load_terms,
     parse_jwks,
+    verify_proof,
     verify_token,
 )
 
 __all__ = [
     "AccessDenied",
+    "ClientCertificate",
     "Evidence",
     "Expectation",
+    "HolderFloor",
     "KeySet",
     "KeySource",
     "LifetimeOnly",
@@ -29,7 +37,11 @@ __all__ = [
     "TokenRefused",
     "TokensvcError",
     "Unavailable",
+    "VerifiedProof",
     "VerifiedToken",
+    "load_expectation",
+    "load_terms",
     "parse_jwks",
+    "verify_proof",
     "verify_token",
 ]

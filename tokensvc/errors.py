@@ -86,7 +86,7 @@ class Reason(StrEnum):
     NOT_YET_VALID = "not_yet_valid"
     """The `iat` or `nbf` lies ahead of the verifier's clock by more than its leeway.
 
-    Where: verifier 6: invalid_token
+    Where: verifier 6: invalid_token; exchange 13: invalid_request
     Then: set the clocks right.
     """
     LIFETIME_EXCEEDED = "lifetime_exceeded"
@@ -102,10 +102,19 @@ class Reason(StrEnum):
     Then: get a token for this resource; an exchange-only token is good at the token endpoint alone.
     """
     HOLDER_UNPROVEN = "holder_unproven"
-    """The token is bound to a key (`cnf`), and the sender did not prove that it holds it.
+    """The token is bound to a key (`cnf`), and the sender did not prove that it holds it; or it is bound to none, and
+    a proof came with it or is required.
 
     Where: verifier 8: invalid_token; exchange 6: invalid_request
-    Then: prove the key; where proofs are not supported, get a token that is not bound.
+    Then: prove the key of `cnf`: by a DPoP proof that names this token, or a TLS connection with that certificate; get
+        a token that is bound where a proof is required, and send one that is not bound as a bearer token.
+    """
+    PROOF_INVALID = "proof_invalid"
+    """The DPoP proof does not fit the request, or is no proof at all (RFC 9449 s4.3). The description names the rule.
+
+    Where: resource: invalid_dpop_proof, use_dpop_nonce; exchange 6: invalid_dpop_proof, use_dpop_nonce
+    Then: make a new proof for each request, with `htm` and `htu` of that request and the time of now; with
+        `use_dpop_nonce` put the nonce of the header `DPoP-Nonce` into it.
     """
     CHAIN_MISSING = "chain_missing"
     """The token carries no `grant_chain`: nothing shows how its authority came about.
@@ -123,19 +132,21 @@ class Reason(StrEnum):
     """The root is of another issuer or user, or signed by no authority that is trusted for this one.
 
     Where: verifier 11: invalid_token; exchange 8: invalid_request
-    Then: start again from a user's token of an identity provider that is registered now.
+    Then: start again from a user's token, or a root, of an identity provider or authority that is registered now.
     """
     GRANT_INVALID = "grant_invalid"
     """The signed grant of a hop is not its delegator's word for this place in this chain.
 
-    Where: verifier 12: invalid_token
-    Then: have the delegator sign a grant for this chain with the key that it is bound to.
+    Where: verifier 12: invalid_token; exchange 6, 7, 10: invalid_request
+    Then: have the delegator sign a grant for this chain with the key that it is bound to; leave out parameters that
+        say something else than the grant.
     """
     EVIDENCE_INSUFFICIENT = "evidence_insufficient"
     """An entry rests on less than the verifier demands: it wants an authority's root, signed hops, or a pinned key.
 
-    Where: verifier 12: invalid_token
-    Then: have root and hops signed, or lower the floors of the verifier, if the token service's word is enough.
+    Where: verifier 12: invalid_token; exchange 11: invalid_request
+    Then: have root and hops signed, by a `delegation_grant`; or lower the floors of the verifier, if the token
+        service's word is enough.
     """
     NOT_NARROWER = "not_narrower"
     """A hop has more than the entry before it, in the dimension that the description names.
@@ -218,10 +229,11 @@ class Reason(StrEnum):
     Then: get a new user's token, meant for this service and for this client; ask the operator for the record.
     """
     ACTOR_TOKEN_INVALID = "actor_token_invalid"
-    """The `actor_token` is not the client's own word for this request. What is wrong with it is in the record alone.
+    """The `actor_token` says not, for this request, that the client acts. What is wrong with it is in the record alone.
 
     Where: exchange 7: invalid_request
-    Then: sign a new one with the client's key, for each request; or leave it out, as the client authenticates anyway.
+    Then: sign a new one with the client's key, for each request, or send the current token of the client's platform
+    (JWT-SVID, service account token); or leave it out, as the client authenticates anyway.
     """
     ACTOR_REQUIRED = "actor_required"
     """The request does not say which agent the token is for.
@@ -260,9 +272,9 @@ class Reason(StrEnum):
     Then: name the scopes that are needed.
     """
     ROOT_EXCEEDED = "root_exceeded"
-    """It is more than the user's token carries.
+    """It is more than the user's token carries; or a signed root says more than its authority may grant here.
 
-    Where: exchange 11: invalid_scope, invalid_authorization_details
+    Where: exchange 11: invalid_scope, invalid_authorization_details, invalid_request
     Then: ask for less, or have the user grant more.
     """
     CEILING_EXCEEDED = "ceiling_exceeded"
@@ -272,10 +284,10 @@ class Reason(StrEnum):
     Then: ask for less, or have the operator register more for that agent.
     """
     REPLAYED = "replayed"
-    """An entry of the chain was used before.
+    """An entry of the chain, or the DPoP proof, was used before; a grant, for another hop.
 
-    Where: exchange 14: invalid_request
-    Then: send the request anew.
+    Where: exchange 6: invalid_dpop_proof; exchange 14: invalid_request; revoke: invalid_request
+    Then: send the request anew, with a new proof; sign a new grant, with a `jti` of its own.
     """
     # Ours to mend: the answer is 503.
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
@@ -287,7 +299,7 @@ class Reason(StrEnum):
 
 
 class OAuthError(StrEnum):
-    """`error` values of RFC 6749 s5.2, RFC 8693 s2.2.2, RFC 9396 s5 and RFC 7009 s2.2.1."""
+    """`error` values of RFC 6749 s5.2, RFC 8693 s2.2.2, RFC 9396 s5, RFC 9449 s5 and s8, and RFC 7009 s2.2.1."""
 
     INVALID_REQUEST = "invalid_request"
     """The form, a parameter or the subject token is at fault; `reason` says which (RFC 6749 s5.2, RFC 8693 s2.2.2)."""
@@ -299,6 +311,10 @@ class OAuthError(StrEnum):
     """The resources or audiences asked for are not to be had (RFC 8693 s2.2.2, RFC 8707 s2)."""
     INVALID_AUTHORIZATION_DETAILS = "invalid_authorization_details"
     """The authorization details asked for are malformed, or not to be had (RFC 9396 s5)."""
+    INVALID_DPOP_PROOF = "invalid_dpop_proof"
+    """The DPoP proof of the request is at fault (RFC 9449 s5)."""
+    USE_DPOP_NONCE = "use_dpop_nonce"
+    """The proof has to carry the nonce that the header `DPoP-Nonce` gives (RFC 9449 s8)."""
     UNAUTHORIZED_CLIENT = "unauthorized_client"
     """The client is known and may not do this (RFC 6749 s5.2, RFC 7009 s2.1)."""
     UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"

@@ -42,13 +42,15 @@ class OneTimeValue:
 
     Remembered until `until` has passed; `made` says when it came to be: its `iat`, or now for one of our own making
     (both epoch seconds). `note` is what it was used for: for a root the SHA-256 of its subject token without the
-    signature, for a delegation grant the hash of its payload; never a token.
+    signature, for a delegation grant the hash of its payload; never a token. `repeatable`: the same value with the same
+    note is one use, however often it comes (a retry); without a note there is nothing to know a retry by.
     """
 
     value: str
     until: int
     made: int
     note: str | None = None
+    repeatable: bool = False
 
 
 class Outcome(StrEnum):
@@ -100,9 +102,10 @@ class IssuanceStore(Protocol):
 
         A claim whose `until` lies before `now` is forgotten, by this decision (it is kept a day longer, for those whose
         clock is not ahead); a value named twice in `claims` is used twice. One that was claimed before is replayed
-        whatever its note. Replayed as well is what was made while the store may have known of its use and forgot
-        (`made` at or before the moment of a loss). Raises: ValueError for what no store holds: numbers beyond 64 bits,
-        lone surrogates.
+        whatever its note, unless it is `repeatable`, was then, and the notes are equal: then it is stored again, until
+        the later `until`. Replayed as well is what was made while the store may have known of its use and forgot
+        (`made` at or before the moment of a loss), repeatable or not. Raises: ValueError for what no store holds:
+        numbers beyond 64 bits, lone surrogates.
         """
         ...
 

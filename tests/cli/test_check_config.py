@@ -5,6 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
+from tests.certificates import Authority, server_certificate
 from tests.jwks_server import JwksServer, answers, publishes, serving
 from tests.settings_file import change, valid_values, write_settings
 from tests.simulator import ec_key, jwk, rsa_key
@@ -192,3 +193,48 @@ def test_a_bundle_is_fetched_too_and_its_trust_domain_named(tmp_path: Path) -> N
         )
         server.behave = answers(json.dumps({"keys": [spire], "spiffe_sequence": 1}).encode())
         assert run("--config", path, "--fetch").exit_code == 0
+
+
+def test_an_expired_server_certificate_is_shown_with_its_file(tmp_path: Path) -> None:
+    path = configured(tmp_path, server={"tls_certificate_file": "tls.pem", "tls_key_file": "tls.key"})
+    authority = Authority()
+    server_certificate(authority, end=2021).write(tmp_path, "tls")
+    result = run("--config", path, "--json")
+    (problem,) = json.loads(result.stdout)["problems"]
+
+    assert result.exit_code == 3
+    assert (problem["file"], problem["problem"]) == (str(tmp_path / "tls.pem"), "the server certificate has expired")
+    server_certificate(authority).write(tmp_path, "tls")
+    assert run("--config", path).exit_code == 0
+
+
+def with_authority(folder: Path, server: JwksServer, **members: object) -> Path:
+    """A configuration with an authority that publishes the keys of its roots at `server`."""
+    values = change(valid_values(), ("identity_provider", 0, "subject_prefix"), "corp:")
+    plain = {"iss": "https://idp.example", "jwks_url": server.url, "private_networks": ["127.0.0.0/8"]}
+    authority = {**plain, "subject_prefix": "corp:", "ceiling": {"resources": ["https://api.example"]}, **members}
+    return configured(folder, **values, authority=[authority])
+
+
+def test_the_keys_of_an_authority_are_fetched_too(tmp_path: Path) -> None:
+    with serving(answers(b"", status="500 Down")) as server:
+        path = with_authority(tmp_path, server)
+        assert json.loads(run("--config", path, "--json").stdout)["authorities"] == ["https://idp.example"]
+        refused = run("--config", path, "--fetch")
+        assert refused.exit_code == 4
+        assert refused.stderr.splitlines() == [
+            f"{path}: authority[0].jwks_url",
+            "  the key set of authority https://idp.example was not fetched: the answer has the status 500",
+            f"  See what {server.url} answers to this machine, or name a jwks_file.",
+        ]
+        server.behave = publishes(rsa_key("roots"))
+        assert run("--config", path, "--fetch").exit_code == 0
+
+
+def test_an_authority_that_is_disabled_is_named_and_not_fetched_from(tmp_path: Path) -> None:
+    with serving(publishes(rsa_key("roots"))) as server:
+        path = with_authority(tmp_path, server, enabled=False)
+        answer = json.loads(run("--config", path, "--fetch", "--json").stdout)
+        assert answer["disabled_authorities"] == ["https://idp.example"]
+        assert "authorities" not in answer
+        assert server.requests == []

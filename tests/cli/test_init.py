@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from tokensvc.cli import make_app
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import Algorithm
-from tokensvc.settings import load_settings, load_upstream_keys
+from tokensvc.settings import load_agent_keys, load_settings, load_upstream_keys
 from tokensvc.signing.keyfiles import generate_key, list_keys
 
 FILES = ["idp-dev.jwk.json", "idp.jwks.json", "tokensvc.toml"]
@@ -157,3 +157,30 @@ def test_keys_folder_that_others_can_write_to_is_refused_before_anything_is_writ
 def test_next_command_names_the_configuration_where_it_would_not_be_found(tmp_path: Path) -> None:
     result = run("init", tmp_path / "a b")
     assert result.stdout.rstrip().endswith(f"Next: tokensvc check-config --config '{tmp_path}/a b/tokensvc.toml'")
+
+
+def test_agents_by_keys_have_one_to_authenticate_with_and_another_to_hold(tmp_path: Path) -> None:
+    answer = json.loads(run("init", tmp_path / "a", "--agent-keys", "--json").stdout)
+    settings = load_settings(tmp_path / "a" / "tokensvc.toml", {})
+    keys = load_agent_keys(settings)
+
+    assert list(answer["secrets"]) == ["crm-api"]
+    assert [agent.auth for agent in settings.agents] == ["private_key_jwt"] * 2
+    thumbprints = [thumbprint for agent in keys.values() for thumbprint in agent.thumbprints]
+    assert (list(keys), len(thumbprints), len(set(thumbprints))) == (["planner", "researcher"], 4, 4)
+    assert all(Path(file).exists() for file in answer["files"])
+    private = [Path(file) for file in answer["files"] if file.endswith(".private.jwk.json")]
+    assert {mode_of(file) for file in private if "holder" in file.name} == {0o600}
+    assert (len(private), mode_of(tmp_path / "a" / "agents")) == (4, 0o700)
+    assert run("check-config", "--config", tmp_path / "a" / "tokensvc.toml").exit_code == 0
+
+
+def test_keys_of_agents_that_are_there_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "planner-holder.jwks.json").write_text("mine")
+    refused = run("init", tmp_path, "--agent-keys")
+
+    assert refused.exit_code == 1
+    assert "planner-holder.jwks.json" in refused.stderr
+    assert files_in(tmp_path) == {"agents/planner-holder.jwks.json": b"mine"}
+    assert run("init", tmp_path).exit_code == 0

@@ -19,7 +19,7 @@ from tokensvc.verify.jwks_http import RefreshedKeys, UnsafeReach, https_keys
 # As 300 s of caching are to 600 s of delay, with room for a machine that is slow.
 FRESH_S, DELAY_S = 1, 4
 WORKERS = 2
-EXPECT = Expectation.issuer_signed(issuers=[ISSUER], audiences=[API, ISSUER])
+EXPECT = Expectation.bearer(issuers=[ISSUER], audiences=[API, ISSUER])
 
 
 @dataclass(slots=True)

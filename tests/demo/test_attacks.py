@@ -8,8 +8,9 @@ import httpx2
 import pytest
 from rich.console import Console
 
-from tokensvc.demo.attacks import ATTACKS, Attack, Scene, Tried, try_attack
+from tokensvc.demo.attacks import ATTACKS, ATTACKS_BY_EVIDENCE, Attack, Scene, Tried, try_attack
 from tokensvc.demo.attacks.attempt import Group, Place
+from tokensvc.demo.attacks.forging import FORGING
 from tokensvc.demo.attacks.misuse import delegator_calls
 from tokensvc.demo.attacks.revocation import introspect_below_a_revoked_hop
 from tokensvc.demo.forge import Workpiece
@@ -17,8 +18,9 @@ from tokensvc.demo.play import Report, play, render_report
 from tokensvc.demo.report import show_report
 from tokensvc.demo.walk import verify_offline, walk
 from tokensvc.demo.wire import Answer, Wire
-from tokensvc.demo.world import World
+from tokensvc.demo.world import World, open_world
 from tokensvc.errors import TokenRefused, Unavailable
+from tokensvc.verify import Evidence
 
 YES = Answer(status=200, body={})
 NO = Answer(status=400, body={"error": "invalid_scope", "reason": "not_proper"})
@@ -54,6 +56,32 @@ PROMISED = {
     "renew_below_a_revoked_hop": "revoked",
     "introspect_below_a_revoked_hop": "inactive",
 }
+FORGED = {attack.name for attack in FORGING}
+
+
+# The same with agents that hold keys and sign what they delegate.
+PROMISED_BY_DELEGATORS = {
+    **{name: reason for name, reason in PROMISED.items() if name not in FORGED},
+    "stolen_token": "holder_unproven",
+    "delegator_picks_up": "holder_unproven",
+    "stolen_as_bearer": "holder_unproven",
+    "stolen_with_another_key": "holder_unproven",
+    "stolen_with_its_proof": "proof_invalid",
+    "stolen_with_credentials": "holder_unproven",
+    "hop_of_the_service": "evidence_insufficient",
+    "hop_above_rewritten": "evidence_insufficient",
+    "grant_with_a_key_of_the_service": "grant_invalid",
+    "grant_with_other_words": "grant_invalid",
+    "grant_of_another_chain": "chain_misaligned",
+    "planner_played": "evidence_insufficient",
+}
+SIGNED = ATTACKS_BY_EVIDENCE[Evidence.DELEGATOR]
+
+
+@pytest.fixture(scope="module")
+def signed_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with open_world(tmp_path_factory.mktemp("signed"), evidence=Evidence.DELEGATOR) as world:
+        yield Scene(world=world, lineage=walk(world))
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +99,32 @@ def attack(*, expected: str, tried: Tried) -> Attack:
 def test_the_attacks_are_those_that_are_promised() -> None:
     assert {attack.name: attack.expected for attack in ATTACKS} == PROMISED
     assert len(ATTACKS) == len(PROMISED)
+    assert {attack.name: attack.expected for attack in SIGNED} == PROMISED_BY_DELEGATORS
+    assert len(SIGNED) == len(PROMISED_BY_DELEGATORS)
+
+
+@pytest.mark.parametrize("attack", SIGNED, ids=lambda attack: attack.name)
+def test_with_signed_delegations_the_attack_is_refused_for_its_reason(attack: Attack, signed_scene: Scene) -> None:
+    found = try_attack(attack, signed_scene)
+    assert found.problem == ""
+
+
+def test_the_agents_of_signed_delegations_are_proven_by_their_own_word(signed_scene: Scene) -> None:
+    token = verify_offline(signed_scene.world, signed_scene.lineage.fetcher.token)
+    assert token.hop_evidence == (Evidence.ISSUER, Evidence.DELEGATOR, Evidence.DELEGATOR)
+    assert token.cnf is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [("hop_of_the_service", "hop 3"), ("hop_above_rewritten", "hop 2"), ("grant_with_a_key_of_the_service", "hop 3")],
+)
+def test_the_verifier_names_the_hop_that_a_bad_token_service_made(signed_scene: Scene, name: str, named: str) -> None:
+    (attack,) = (attack for attack in SIGNED if attack.name == name)
+    found = try_attack(attack, signed_scene)
+    assert found.tried is not None
+    assert named in found.tried.attack.description
+    assert found.tried.attack.description in shown_report(Report(walked=None, findings=(found,), failures=()))
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
@@ -147,7 +201,7 @@ def test_without_a_walk_there_is_a_failure_and_no_attack(world: World) -> None:
     report = play(replace(world, subject_token="no.token.atall"), ATTACKS)
     assert (report.walked, report.findings) == (None, ())
     (failure,) = report.failures
-    assert failure == "the walk did not come to its end: no token: 400 subject_token_invalid"
+    assert failure.startswith("the walk did not come to its end: invalid_request (subject_token_invalid)")
     assert render_report(report)["walk"] == []
     assert "did not come to its end" in shown_report(report)
 

@@ -73,7 +73,7 @@ def test_details_are_shown_where_they_are_granted_and_steer_nothing() -> None:
 
 def test_an_exchange_only_token_is_shown_as_one() -> None:
     token = SIM.token(SIM.claims(SIM.chain("planner"), aud=ISSUER))
-    expect = Expectation.issuer_signed(issuers=[ISSUER], audiences=[ISSUER])
+    expect = Expectation.bearer(issuers=[ISSUER], audiences=[ISSUER])
     assert "token  (exchange-only)" in shown(SIM.verify(token, expect=expect))
     assert "exchange-only" not in shown(verified(SIM.chain("planner")))
 

@@ -27,6 +27,7 @@ from tokensvc.demo import attacks, world
 from tokensvc.demo.report import instructions
 from tokensvc.demo.world import World
 from tokensvc.errors import Unavailable
+from tokensvc.verify import Evidence
 
 COMMAND = Path(sys.executable).with_name("tokensvc")
 TIMEOUT_S = 30
@@ -131,14 +132,27 @@ def test_json_is_the_same_for_a_machine_and_dir_keeps_the_world(
     assert not [secret for secret in secrets if secret in result.stdout]
 
 
+def test_with_signed_delegations_a_token_service_that_turned_bad_is_caught(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    result = invoke("--evidence", "delegator", "--dir", str(kept))
+    assert result.exit_code == 0, result.output
+    assert "28 of 28 attacks were refused for the stated reason" in result.stdout
+    assert "hop 3 is not signed by its delegator" in result.stdout
+    assert 'evidence = "delegator"' in (kept / "tokensvc.toml").read_text()
+    refused = invoke("--evidence", "nobody")
+    assert (refused.exit_code, "issuer, delegator" in refused.stderr) == (2, True)
+
+
 def test_an_expectation_that_does_not_hold_is_exit_1_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     first, right = attacks.ATTACKS[0], attacks.ATTACKS[3]
-    monkeypatch.setattr(attacks, "ATTACKS", (first, replace(right, expected="not_narrower")))
+    monkeypatch.setattr(
+        attacks, "ATTACKS_BY_EVIDENCE", {Evidence.ISSUER: (first, replace(right, expected="not_narrower"))}
+    )
     result = invoke()
     assert result.exit_code == 1
     assert "FAILED  equal_scope was refused as not_proper, and not as not_narrower" in result.stdout
     assert "Next:" not in result.stdout
-    monkeypatch.setattr(attacks, "ATTACKS", (first, right))
+    monkeypatch.setattr(attacks, "ATTACKS_BY_EVIDENCE", {Evidence.ISSUER: (first, right)})
     assert invoke().exit_code == 0
 
 
@@ -219,7 +233,9 @@ def test_told_to_stop_before_the_end_it_cleans_up_and_does_not_claim_success(
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr(attacks, "ATTACKS", (replace(attacks.ATTACKS[0], perform=interrupt),))
+    monkeypatch.setattr(
+        attacks, "ATTACKS_BY_EVIDENCE", {Evidence.ISSUER: (replace(attacks.ATTACKS[0], perform=interrupt),)}
+    )
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     result = invoke()
     assert (result.exit_code, result.stderr) == (1, "stopped before the end\n")
@@ -257,7 +273,7 @@ def test_a_store_that_cannot_be_is_refused(tmp_path: Path) -> None:
 
 def test_a_server_that_does_not_start_is_exit_4(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def open_nothing(_directory: Path | None, *, store: str) -> Iterator[World]:  # noqa: ARG001 - as it is called
+    def open_nothing(_directory: Path | None, **_terms: object) -> Iterator[World]:
         raise Unavailable("the API did not start")
         yield
 

@@ -8,8 +8,18 @@ from typing import Any, Final
 from tests.simulator import ec_key
 from tokensvc.core.authority import Order
 from tokensvc.core.details import NO_DETAILS
+from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import KeySet
-from tokensvc.exchange.parties import Agent, AuthMethod, Platform, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.parties import (
+    Agent,
+    AuthMethod,
+    Authority,
+    Platform,
+    Registry,
+    Resource,
+    Terms,
+    UpstreamIssuer,
+)
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 
 ISSUER: Final = "https://tokens.example"
@@ -115,11 +125,32 @@ TERMS: Final = Terms(
 )
 
 
+def root_key(iss: str) -> SigningKey:
+    """The key with which an authority signs roots."""
+    return ec_key(f"roots of {iss}")
+
+
+def authority(iss: str, prefix: str, **members: Any) -> Authority:  # noqa: ANN401 - any field of Authority
+    """Who signs roots, as it is registered, its keys pinned."""
+    holder = f"authority {iss}"
+    pinned = {holder: KeySet([root_key(iss).public]), IDP: KeySet([ec_key("idp").public])}
+    plain = Authority(
+        iss=iss,
+        keys=UpstreamKeys(pinned=pinned, own=lambda: KeySet([ec_key("service").public])).of(holder),
+        subject_prefix=prefix,
+        ceiling_resources=frozenset({CRM, FILES}),
+        ceiling_details=NO_DETAILS,
+        ceiling_max_depth=4,
+    )
+    return replace(plain, **members)
+
+
 def make_registry(
     *,
     provider: UpstreamIssuer | None = None,
-    platforms: Iterable[Platform] = (),
     drop: str = "",
+    platforms: Iterable[Platform] = (),
+    authorities: Iterable[Authority] = (),
     **agents: Mapping[str, Any],
 ) -> Registry:
     """Everybody, with the members of `agents` replaced (`researcher={"enabled": False}`) and one of them left out."""
@@ -128,4 +159,5 @@ def make_registry(
         resources=[known for known in _RESOURCES if known.id != drop],
         issuers=[identity_provider() if provider is None else provider],
         platforms=platforms,
+        authorities=authorities,
     )

@@ -209,7 +209,7 @@ class Delegations(RuleBasedStateMachine):
             return verify_token(
                 token,
                 keys=StaticKeys({ISSUER: self.world.signer.public_keys()}),
-                expect=Expectation.issuer_signed(issuers=[ISSUER], audiences=[ISSUER, CRM, FILES]),
+                expect=Expectation.bearer(issuers=[ISSUER], audiences=[ISSUER, CRM, FILES]),
                 now=self.now,
                 revocations=RevocationList(entries, as_of=self.now, max_staleness_s=0),
             )

@@ -25,7 +25,7 @@ class Fault:
 # In the order of the steps. `disabled` is an agent of the chain, `max_depth` the service's own cap.
 STEPS = (
     Fault(reason=Reason.PARAMETER_REPEATED, parameters={"requested_token_type": ["a", "b"]}),
-    Fault(reason=Reason.PARAMETER_UNSUPPORTED, parameters={"delegation_grant": "x"}),
+    Fault(reason=Reason.PARAMETER_UNSUPPORTED, parameters={"subject_token_type": "x"}),
     Fault(reason=Reason.EXPIRED, late_s=4000),
     Fault(reason=Reason.NOT_CURRENT_ACTOR, client="mailer"),
     Fault(reason=Reason.ACTOR_REQUIRED, parameters={"requested_actor": None}),

@@ -50,7 +50,7 @@ def accepts(world: World, token: str, order: Order) -> Reason | None:
         verify_token(
             token,
             keys=StaticKeys({ISSUER: world.signer.public_keys()}),
-            expect=replace(Expectation.issuer_signed(issuers=[ISSUER], audiences=[ISSUER, CRM, FILES]), order=order),
+            expect=replace(Expectation.bearer(issuers=[ISSUER], audiences=[ISSUER, CRM, FILES]), order=order),
             now=world.clock.now,
             revocations=LifetimeOnly(max_s=900),
         )

@@ -46,6 +46,7 @@ async def test_a_start_is_recorded_with_what_it_was_decided_on(world: World) -> 
     assert len(subject["sha256"]) == 64
     granted: Any = record.inputs["granted"]
     stated = {name: claims[name] for name in ("jti", "sub", "aud", "scope", "exp", "grant_chain")}
+    stated["evidence"] = ["issuer", "issuer"]
     assert granted == {**stated, "authorization_details": []}
 
 

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.parties import CRM, FILES, IDP, ISSUER, START_SCOPE, TERMS, USER_SCOPE, make_registry
+from tests.exchange.parties import CRM, FILES, IDP, ISSUER, START_SCOPE, TERMS, USER_SCOPE, make_registry, root_key
 from tests.exchange.watched import WatchedStore
 from tests.simulator import NOW, USER, Members, Simulator, ec_key
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.holder import NOTHING_PRESENTED, Presented
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.parties import Party, Registry, Terms
 from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, GRANT_TYPE, Form
@@ -31,6 +32,7 @@ from tokensvc.exchange.service import ExchangeService, Issued
 from tokensvc.ports import Store
 from tokensvc.storage.memory import MemoryStore
 from tokensvc.verify import Expectation, LifetimeOnly, StaticKeys, VerifiedToken, verify_token
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 Parameter = str | Iterable[str] | None
 """What a test gives a form parameter: one value, several, or none."""
@@ -90,20 +92,22 @@ class World:
         assert party is not None
         return party
 
-    async def exchange(self, client_id: str, request: Form) -> Issued:
+    async def exchange(self, client_id: str, request: Form, presented: Presented = NOTHING_PRESENTED) -> Issued:
         """The answer of the token endpoint."""
-        return await self.exchange_service().exchange(request, self.party(client_id))
+        return await self.exchange_service().exchange(request, self.party(client_id), presented=presented)
 
-    async def refused(self, client_id: str, request: Form) -> OAuthRefused:
+    async def refused(self, client_id: str, request: Form, presented: Presented = NOTHING_PRESENTED) -> OAuthRefused:
         """The refusal of the token endpoint."""
         with pytest.raises(OAuthRefused) as caught:
-            await self.exchange(client_id, request)
+            await self.exchange(client_id, request, presented)
         return caught.value
 
-    async def verdict(self, client_id: str, request: Form) -> tuple[OAuthError, Reason | None] | None:
+    async def verdict(
+        self, client_id: str, request: Form, presented: Presented = NOTHING_PRESENTED
+    ) -> tuple[OAuthError, Reason | None] | None:
         """Error and reason of the refusal; None when a token is issued."""
         try:
-            await self.exchange(client_id, request)
+            await self.exchange(client_id, request, presented)
         except OAuthRefused as refusal:
             return refusal.error, refusal.reason
         return None
@@ -165,11 +169,19 @@ class World:
         """`token` by the public verifier, now and for these audiences, offline."""
         return verify_token(
             token,
-            keys=StaticKeys({ISSUER: self.signer.public_keys()}),
-            expect=replace(Expectation.issuer_signed(issuers=[ISSUER], audiences=audiences), order=self.terms.order),
+            keys=StaticKeys({ISSUER: self.signer.public_keys(), **self._root_keys()}),
+            expect=replace(
+                Expectation.bearer(issuers=[ISSUER], audiences=audiences),
+                order=self.terms.order,
+                authorities={(ISSUER, iss): one.subject_prefix for iss, one in self.registry.authorities.items()},
+            ),
             now=self.clock.now if now is None else now,
             revocations=LifetimeOnly(max_s=900),
+            proof=UnsafeHolderProvenUpstream(),
         )
+
+    def _root_keys(self) -> dict[str, KeySet]:
+        return {iss: KeySet([root_key(iss).public]) for iss in self.registry.authorities}
 
     async def introspect(self, token: str, client_id: str) -> Mapping[str, JsonValue]:
         """The answer of the introspection endpoint."""
@@ -186,7 +198,9 @@ class World:
 
     async def revoke(self, token: str, client_id: str, *, hop: str | None = None) -> None:
         """A request to the revocation endpoint."""
-        service = RevocationService(terms=self.terms, store=self.store, signer=self.signer, clock=self.clock)
+        service = RevocationService(
+            registry=self.registry, terms=self.terms, store=self.store, signer=self.signer, clock=self.clock
+        )
         await service.revoke(token, self.party(client_id), hop=hop)
 
 

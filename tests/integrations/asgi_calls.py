@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import httpx2
 
+from tests.proofs import HOLDER
 from tests.simulator import API, ISSUER, NOW, Simulator
 from tokensvc.integrations.asgi import TokenMiddleware, metadata_url, protected_resource_metadata, verified_token
 from tokensvc.verify import LifetimeOnly, VerifiedToken
@@ -16,7 +17,10 @@ SIM: Final = Simulator()
 URL: Final = metadata_url(API)
 # planner holds crm.read crm.write files.read mail.send
 TOKEN: Final = SIM.token(SIM.claims(SIM.chain("planner")))
+BOUND: Final = SIM.token(SIM.claims(SIM.chain("planner"), cnf={"jkt": HOLDER.public.thumbprint}))
 EXPIRED: Final = SIM.token(SIM.claims(SIM.chain("planner"), iat=NOW - 59, exp=NOW - 30))
+ALSO_DPOP: Final = f', DPoP algs="ES256 Ed25519 RS256", resource_metadata="{URL}"'
+"""What stands behind a Bearer challenge that asks for no scope."""
 DOCUMENT: Final = protected_resource_metadata(
     resource=API, authorization_servers=[ISSUER], scopes_supported=["crm.read"]
 )
@@ -64,6 +68,23 @@ async def call(
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="https://crm.example") as client:
         return await client.request(method, path, headers=headers, **request)
+
+
+async def present(
+    app: Any,  # noqa: ANN401
+    token: str,
+    *proofs: bytes | str,
+    scheme: str = "DPoP",
+    method: str = "GET",
+    path: str = "/customers",
+    **others: str,
+) -> httpx2.Response:
+    """The answer to a call with `token` under `scheme`, a `DPoP` header for each of `proofs`, and other headers."""
+    headers = [(b"Authorization", f"{scheme} {token}".encode()), *((b"DPoP", as_bytes(proof)) for proof in proofs)]
+    headers += [(name.encode(), value.encode()) for name, value in others.items()]
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="https://crm.example") as client:
+        return await client.request(method, path, headers=headers)
 
 
 async def drive(

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.integrations.asgi_calls import (
+    ALSO_DPOP,
     DOCUMENT,
     EXPIRED,
     SIM,
@@ -71,7 +72,10 @@ async def test_a_scope_that_every_call_needs_is_asked_for_in_the_challenge() -> 
         await call(app, f"Bearer {EXPIRED}"),
         await call(app, f"Bearer {TOKEN}"),
     )
-    assert none.headers["www-authenticate"] == f'Bearer scope="crm.read mail.send", resource_metadata="{URL}"'
+    assert none.headers["www-authenticate"] == ", ".join(
+        f'{scheme} scope="crm.read mail.send", resource_metadata="{URL}"'
+        for scheme in ("Bearer", 'DPoP algs="ES256 Ed25519 RS256",')
+    )
     assert 'scope="crm.read mail.send"' in refused.headers["www-authenticate"]
     assert held.status_code == 200
 
@@ -124,6 +128,7 @@ async def test_a_refused_token_is_answered_with_invalid_token_and_its_reason(tok
     assert (response.status_code, body["error"], body["reason"], api.seen) == (401, "invalid_token", reason, [])
     assert response.headers["www-authenticate"] == (
         f'Bearer error="invalid_token", error_description="{body["error_description"]}", resource_metadata="{URL}"'
+        + ALSO_DPOP
     )
     assert response.headers["content-type"] == "application/json"
     assert response.headers["cache-control"] == "no-store"
@@ -175,7 +180,7 @@ async def test_the_body_of_an_answer_has_exactly_three_members() -> None:
         {"resource_metadata": "ftp://crm.example/x"},
         {"metadata": {**DOCUMENT, "resource": FILES}},
         {"metadata": {"authorization_servers": [ISSUER]}},
-        {"expect": Expectation.issuer_signed(issuers=[ISSUER], audiences=[API, ISSUER])},
+        {"expect": Expectation.bearer(issuers=[ISSUER], audiences=[API, ISSUER])},
     ],
 )
 def test_terms_that_cannot_be_meant_are_refused_when_the_app_is_made(terms: dict[str, object]) -> None:

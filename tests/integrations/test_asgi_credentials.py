@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.integrations.asgi_calls import TOKEN, URL, Api, call, drive, http_scope, protect
+from tests.integrations.asgi_calls import ALSO_DPOP, TOKEN, URL, Api, call, drive, http_scope, protect
 
-BARE: Final = f'Bearer resource_metadata="{URL}"'
+BARE: Final = f'Bearer resource_metadata="{URL}"{ALSO_DPOP}'
 
 
 @pytest.mark.parametrize(
@@ -18,16 +18,16 @@ BARE: Final = f'Bearer resource_metadata="{URL}"'
         [b""],
         [b"   "],
         [b"Basic dXNlcjpwYXNz"],
-        [f"DPoP {TOKEN}".encode()],
+        [f"DPoPx {TOKEN}".encode()],
         [f"Bearer\t{TOKEN}".encode()],
         [f"Bearer,{TOKEN}".encode()],
         [f"Bearerx {TOKEN}".encode()],
         [TOKEN.encode()],
         [b"\xff\xfe\x00"],
     ],
-    ids=["none", "empty", "blank", "basic", "dpop", "tab", "comma", "longer", "no-scheme", "bytes"],
+    ids=["none", "empty", "blank", "basic", "dpopx", "tab", "comma", "longer", "no-scheme", "bytes"],
 )
-async def test_a_call_without_bearer_credentials_is_told_where_to_look_and_nothing_else(
+async def test_a_call_without_credentials_is_told_where_to_look_and_nothing_else(
     authorization: list[bytes],
 ) -> None:
     api = Api()

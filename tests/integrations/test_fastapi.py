@@ -10,7 +10,19 @@ import pytest
 from fastapi import APIRouter, Body, Depends, FastAPI, Security, WebSocket
 from fastapi.responses import StreamingResponse
 
-from tests.integrations.asgi_calls import EXPIRED, SIM, TOKEN, URL, Api, Message, call, drive, http_scope, protect
+from tests.integrations.asgi_calls import (
+    ALSO_DPOP,
+    EXPIRED,
+    SIM,
+    TOKEN,
+    URL,
+    Api,
+    Message,
+    call,
+    drive,
+    http_scope,
+    protect,
+)
 from tests.simulator import API, FILES, ISSUER, NOW, Simulator, ec_key, ed_key, jti
 from tokensvc.core.keyset import PublicKey
 from tokensvc.core.revocation import Revocation, RevocationKind
@@ -18,7 +30,7 @@ from tokensvc.errors import AccessDenied, Malformed, Unavailable
 from tokensvc.integrations.fastapi import TokenGuard, refusal_responses
 from tokensvc.verify import Expectation, LifetimeOnly, RevocationList, VerifiedToken
 
-BARE: Final = f'Bearer resource_metadata="{URL}"'
+BARE: Final = f'Bearer resource_metadata="{URL}"{ALSO_DPOP}'
 BEARER: Final = f"Bearer {TOKEN}"
 
 
@@ -113,17 +125,19 @@ async def test_a_route_without_the_dependency_is_open() -> None:
 @pytest.mark.parametrize("path", ["/customers", "/sync", "/judged?needs=crm.read"])
 @pytest.mark.parametrize(
     "authorization",
-    [[], [b""], [b"Basic dXNlcjpwYXNz"], [f"DPoP {TOKEN}".encode()], [f"Bearer\t{TOKEN}".encode()], [b"\xff\xfe"]],
-    ids=["none", "empty", "basic", "dpop", "tab", "bytes"],
+    [[], [b""], [b"Basic dXNlcjpwYXNz"], [f"DPoPx {TOKEN}".encode()], [f"Bearer\t{TOKEN}".encode()], [b"\xff\xfe"]],
+    ids=["none", "empty", "basic", "dpopx", "tab", "bytes"],
 )
-async def test_a_call_without_bearer_credentials_is_told_where_to_look_and_what_to_ask_for(
+async def test_a_call_without_credentials_is_told_where_to_look_and_what_to_ask_for(
     path: str, authorization: list[bytes]
 ) -> None:
     world = World()
     response = await call(world.app(), *authorization, path=path)
     scope = "" if "judged" in path else 'scope="crm.read", '
     assert (response.status_code, response.json(), world.seen) == (401, {"detail": {}}, [])
-    assert response.headers["www-authenticate"] == f'Bearer {scope}resource_metadata="{URL}"'
+    assert response.headers["www-authenticate"] == (
+        f'Bearer {scope}resource_metadata="{URL}", DPoP algs="ES256 Ed25519 RS256", {scope}resource_metadata="{URL}"'
+    )
     assert response.headers["cache-control"] == "no-store"
     assert (await call(world.app(), BEARER, path=path)).status_code == 200
 
@@ -150,7 +164,7 @@ async def test_a_refused_token_is_answered_with_invalid_token_and_its_reason(tok
     assert (response.status_code, detail["error"], detail["reason"], world.seen) == (401, "invalid_token", reason, [])
     assert response.headers["www-authenticate"] == (
         f'Bearer error="invalid_token", error_description="{detail["error_description"]}", scope="crm.read", '
-        f'resource_metadata="{URL}"'
+        f'resource_metadata="{URL}", DPoP algs="ES256 Ed25519 RS256", scope="crm.read", resource_metadata="{URL}"'
     )
     assert response.headers["content-type"] == "application/json"
     assert token not in response.text
@@ -365,7 +379,7 @@ async def test_a_call_is_verified_once_for_all_that_ask_for_the_same() -> None:
 
 
 async def test_two_guards_in_one_app_do_not_know_each_other() -> None:
-    crm, files = make_guard(), make_guard(expect=Expectation.issuer_signed(issuers=[ISSUER], audiences=[FILES]))
+    crm, files = make_guard(), make_guard(expect=Expectation.bearer(issuers=[ISSUER], audiences=[FILES]))
     app = FastAPI()
 
     @app.get("/crm", dependencies=[Depends(crm.require())])
@@ -430,7 +444,7 @@ def full_scope() -> dict[str, Any]:
         {"resource_metadata": "/.well-known/oauth-protected-resource"},
         {"resource_metadata": f"{URL}\r\nset-cookie: a=b"},
         {"resource_metadata": f'{URL}", error="'},
-        {"expect": Expectation.issuer_signed(issuers=[ISSUER], audiences=[API, ISSUER])},
+        {"expect": Expectation.bearer(issuers=[ISSUER], audiences=[API, ISSUER])},
     ],
 )
 def test_terms_that_cannot_be_meant_are_refused_when_the_guard_is_made(terms: dict[str, object]) -> None:

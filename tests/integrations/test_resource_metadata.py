@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from tokensvc.integrations.resource_metadata import metadata_url, protected_resource_metadata
+from tokensvc.verify import HolderFloor
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,31 @@ def test_the_document_names_resource_issuers_scopes_and_how_tokens_are_taken() -
         "authorization_servers": ["https://tokens.example"],
         "scopes_supported": ["crm.read", "crm.write"],
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": ["ES256", "Ed25519", "RS256"],
     }
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({}, {}),
+        ({"holder": HolderFloor.PROOF}, {"dpop_bound_access_tokens_required": True}),
+        ({"takes_certificates": True}, {"tls_client_certificate_bound_access_tokens": True}),
+        (
+            {"holder": HolderFloor.PROOF, "takes_certificates": True},
+            {"tls_client_certificate_bound_access_tokens": True},
+        ),
+    ],
+)
+@pytest.mark.requirement("RESOURCE-METADATA-PROOFS")
+def test_the_document_says_which_proofs_are_taken_and_which_is_required(
+    terms: dict[str, Any], said: dict[str, bool]
+) -> None:
+    document = protected_resource_metadata(
+        resource="https://api.example", authorization_servers=["https://tokens.example"], **terms
+    )
+    names = ("dpop_bound_access_tokens_required", "tls_client_certificate_bound_access_tokens")
+    assert {name: document[name] for name in names if name in document} == said
 
 
 def test_an_empty_list_of_scopes_is_left_out() -> None:

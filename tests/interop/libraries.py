@@ -22,7 +22,7 @@ from tests.interop.clients import (
     requests_oauth2client_any,
     requests_oauthlib_secret,
 )
-from tests.interop.service import KEYS, Service, key_of, secret_of
+from tests.interop.service import KEYS, Service, holder_key_of, key_of, secret_of
 
 __all__ = ["NODE_FOLDER", "PYTHON", "Connect", "Connected", "NodeProcess", "Refused", "private_jwk_of"]
 
@@ -132,7 +132,8 @@ class NodeProcess:
             if way in KEYS
             else {"auth": way, "secret": secret_of(client_id) if secret is None else secret}
         )
-        client = {"id": client_id, **credentials}
+        holder = {"holder": {**holder_key_of(client_id).unsafe_private_jwk()}} if way == "dpop" else {}
+        client = {"id": client_id, **credentials, **holder}
 
         def exchange(**parameters: str) -> Mapping[str, Any]:
             answer: Mapping[str, Any] = self.call(library, "exchange", service.issuer, client, parameters)

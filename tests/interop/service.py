@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from tokensvc.signing.keyfiles import generate_key
 from tokensvc.telemetry import Telemetry
 from tokensvc.wiring import bind, build_app, uvicorn_config
 
-__all__ = ["API", "FILES", "KEYS", "TIMEOUT_S", "USER", "Service", "key_of", "secret_of", "serving"]
+__all__ = ["API", "FILES", "KEYS", "TIMEOUT_S", "USER", "Service", "holder_key_of", "key_of", "secret_of", "serving"]
 
 API: Final = "https://crm.example/api"
 FILES: Final = "https://files.example"
@@ -40,9 +40,10 @@ START_SCOPE: Final = ("crm.export", "crm.read", "crm.write", "files.read")
 TIMEOUT_S: Final = 20
 
 SECRETS: Final = ("client_secret_basic", "client_secret_post")
-KEYS: Final = ("ES256", "RS256", "Ed25519", "lenient")
-"""Ways with a key: by algorithm, and `lenient`: ES256 with the two settings for clients that need them."""
-_LENIENT: Final = {"accept_token_endpoint_audience": True, "max_assertion_lifetime_s": 3600}
+KEYS: Final = ("ES256", "RS256", "Ed25519", "lenient", "dpop")
+"""Ways with a key: by algorithm; `lenient`: ES256 with the two settings for clients that need them; `dpop`: ES256, and
+another key that the agent's tokens are bound to."""
+_LENIENT: Final[dict[str, object]] = {"accept_token_endpoint_audience": True, "max_assertion_lifetime_s": 3600}
 
 
 def secret_of(client_id: str) -> str:
@@ -54,6 +55,11 @@ def key_of(client_id: str) -> SigningKey:
     """The key of an agent, by the way that its name ends in."""
     make = {"RS256": rsa_key, "Ed25519": ed_key}.get(client_id.partition(".")[2], ec_key)
     return make(client_id)
+
+
+def holder_key_of(client_id: str) -> SigningKey:
+    """The key that an agent of the way `dpop` holds."""
+    return ec_key(f"{client_id} holder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +108,27 @@ class Service:
         return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
 
+def _nothing_more(_name: str) -> dict[str, object]:
+    return {}
+
+
+_MORE: Final[Mapping[str, Callable[[str], dict[str, object]]]] = {
+    "lenient": lambda _name: _LENIENT,
+    "dpop": lambda name: {"holder_jwks_file": f"{name}.holder.jwks.json"},
+}
+
+
 def _agent(name: str, **members: object) -> dict[str, object]:
     way = name.partition(".")[2]
     if way in KEYS:
-        auth = {"auth": "private_key_jwt", "jwks_file": f"{name}.jwks.json", **(_LENIENT if way == "lenient" else {})}
+        auth = {"auth": "private_key_jwt", "jwks_file": f"{name}.jwks.json", **_MORE.get(way, _nothing_more)(name)}
     else:
         auth = {"auth": way or "client_secret_basic", "secret_sha256": [sha256(secret_of(name))]}
     targets = {"resources": [API, FILES], "default_resource": API}
     return {"id": name, **auth, "scopes": [*START_SCOPE], **targets, **members}
 
 
-def _values(issuer: str) -> dict[str, Any]:
+def _values(issuer: str, *, dpop_nonces: bool) -> dict[str, Any]:
     ways = (*SECRETS, *KEYS)
     provider = {"iss": IDP, "jwks_file": "idp.jwks.json", "audience": ["tokensvc"], "algorithms": ["ES256"]}
     resources = {
@@ -122,6 +138,7 @@ def _values(issuer: str) -> dict[str, Any]:
     return {
         "issuer": issuer,
         "store": {"url": "memory:"},
+        "server": {"dpop_nonces": dpop_nonces},
         "identity_provider": [{**provider, "ceiling": {"resources": [API, FILES]}}],
         "agent": [
             *(_agent(f"planner.{way}", may_delegate_to=[f"researcher.{way}", "crm-server"]) for way in ways),
@@ -139,7 +156,12 @@ def _values(issuer: str) -> dict[str, Any]:
 def _write_keys(folder: Path, values: Mapping[str, Any]) -> None:
     generate_key(folder / "keys", Algorithm.ES256, now=1)
     owners = {agent["jwks_file"]: key_of(agent["id"]) for agent in values["agent"] if "jwks_file" in agent}
-    for name, key in {"idp.jwks.json": ec_key("idp"), **owners}.items():
+    holders = {
+        agent["holder_jwks_file"]: holder_key_of(agent["id"])
+        for agent in values["agent"]
+        if "holder_jwks_file" in agent
+    }
+    for name, key in {"idp.jwks.json": ec_key("idp"), **owners, **holders}.items():
         (folder / name).write_text(json.dumps(render_jwks(KeySet([key.public]))))
 
 
@@ -154,11 +176,11 @@ def _loggers_given_back() -> Iterator[None]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Service]:
+def serving(folder: Path, *, dpop_nonces: bool = False) -> Iterator[Service]:
     """The service as `tokensvc serve` puts it on a socket; its files are in `folder`."""
     listener, log = bind("127.0.0.1", 0), io.StringIO()
     port = listener.getsockname()[1]
-    values = _values(f"http://127.0.0.1:{port}")
+    values = _values(f"http://127.0.0.1:{port}", dpop_nonces=dpop_nonces)
     path = write_settings(folder, values)
     _write_keys(folder, values)
     telemetry = Telemetry(log)

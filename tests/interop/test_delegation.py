@@ -99,7 +99,7 @@ def verify(service: Service, token: str) -> VerifiedToken:
     return verify_token(
         token,
         keys=StaticKeys({service.issuer: parse_jwks(parse_json_object(published))}),
-        expect=Expectation.issuer_signed(issuers=[service.issuer], audiences=[API]),
+        expect=Expectation.bearer(issuers=[service.issuer], audiences=[API]),
         now=int(time.time()),
         revocations=LifetimeOnly(max_s=900),
     )

@@ -1,5 +1,5 @@
 // Drives the libraries in clients/ by lines of JSON: {library, call, issuer, client, arguments} in, {answer} or {refused}
-// out. `client` is {id, auth, secret, jwk}.
+// out. `client` is {id, auth, secret, jwk, holder}, the last two private JWKs.
 import { webcrypto } from 'node:crypto'
 import { createInterface } from 'node:readline'
 
@@ -20,11 +20,20 @@ async function authenticationOf(library, { auth, secret, jwk }) {
   return library.authentication({ auth, key, kid })
 }
 
+async function keyPairOf({ alg, kid, use, ...bare }) {
+  const { d, ...open } = bare
+  return {
+    privateKey: await crypto.subtle.importKey('jwk', bare, ALGORITHMS[alg], false, ['sign']),
+    publicKey: await crypto.subtle.importKey('jwk', open, ALGORITHMS[alg], true, ['verify']),
+  }
+}
+
 async function run({ library: name, call, issuer, client, arguments: given }) {
   const library = await import(`./clients/${name}.mjs`)
   if (name === 'jose') return library.verify(issuer, ...given)
   if (name === 'google-auth-library') return library.exchange(issuer, client.id, client.secret, ...given)
-  const connected = await library.connect(issuer, client.id, await authenticationOf(library, client))
+  const keys = client.holder && (await keyPairOf(client.holder))
+  const connected = await library.connect(issuer, client.id, await authenticationOf(library, client), keys)
   return connected[call](...given)
 }
 

@@ -34,12 +34,14 @@ async def test_the_metadata_says_all_that_is_there_and_nothing_else(client: http
         "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
         "grant_types_supported": [GRANT_TYPE],
+        "dpop_signing_alg_values_supported": ALGORITHMS,
         "response_types_supported": ["none"],
         "scopes_supported": ["crm.delete", "crm.export", "crm.read", "crm.write"],
         "attenuation": "scope",
         "proper_from": 1,
         "scope_grammar": "exact",
         "grant_profile": 1,
+        "delegation_grant_signing_alg_values_supported": ["ES256", "Ed25519"],
     }
     AuthorizationServerMetadata(answer.json()).validate()
 

@@ -87,7 +87,7 @@ async def test_a_token_is_verified_with_the_published_keys_by_our_verifier_and_b
     ours = verify_token(
         token,
         keys=StaticKeys({ISSUER: parse_jwks(parse_json_object(published))}),
-        expect=Expectation.issuer_signed(issuers=[ISSUER], audiences=[API]),
+        expect=Expectation.bearer(issuers=[ISSUER], audiences=[API]),
         now=world.clock.now,
         revocations=LifetimeOnly(max_s=900),
     )

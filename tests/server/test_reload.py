@@ -128,6 +128,7 @@ def configured(name: str, said: list[str], *, runs: bool = True) -> Configured:
         introspect=stand_in,
         revoke=stand_in,
         operate=stand_in,
+        agent=stand_in,
         metadata=stand_in,
         while_running=run() if runs else None,
     )

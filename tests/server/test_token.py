@@ -21,7 +21,7 @@ from tokensvc.ports import Outcome
         ({"scope": "crm.delete"}, "invalid_scope", "ceiling_exceeded"),
         ({"resource": "https://other.example"}, "invalid_target", "target_not_allowed"),
         ({"audience": "nothing"}, "invalid_target", "target_not_allowed"),
-        ({"delegation_grant": "x"}, "invalid_request", "parameter_unsupported"),
+        ({"delegation_grant": "x"}, "invalid_request", "grant_invalid"),
         ({"actor_token": "x"}, "invalid_request", "parameter_missing"),
         (
             {"requested_token_type": "urn:ietf:params:oauth:token-type:id_token"},
@@ -80,7 +80,7 @@ async def test_a_resource_server_may_not_use_the_endpoint(world: World, client: 
 
 
 @pytest.mark.parametrize("proof", ["e30.e30.AA", ""])
-async def test_a_dpop_header_is_refused_by_name_and_recorded(
+async def test_a_dpop_header_that_is_no_proof_is_refused_and_recorded(
     world: World, client: httpx2.AsyncClient, proof: str
 ) -> None:
     answer = await client.post("/token", data=world.start(), headers={**basic("planner"), "dPoP": proof})
@@ -88,7 +88,7 @@ async def test_a_dpop_header_is_refused_by_name_and_recorded(
     control = await client.post("/token", data=world.start(), headers=basic("planner"))
 
     body = answer.json()
-    assert (answer.status_code, body["error"], body["reason"]) == (400, "invalid_request", "parameter_unsupported")
+    assert (answer.status_code, body["error"], body["reason"]) == (400, "invalid_dpop_proof", "proof_invalid")
     assert "DPoP" in body["error_description"]
     record = await world.store.find(body["record"])
     assert record is not None

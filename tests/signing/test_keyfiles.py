@@ -98,7 +98,7 @@ def test_other_files_in_the_folder_are_passed_over(made: KeyFile) -> None:
 def test_key_that_others_can_open_is_refused_with_the_command_that_mends_it(made: KeyFile, mode: int) -> None:
     made.path.chmod(mode)
     error = refused(made.path.parent)
-    assert (error.file, error.description) == (str(made.path), "other users may read this signing key")
+    assert (error.file, error.description) == (str(made.path), "other users may read this private key")
     assert f"chmod 600 {made.path}" in error.remedy
     made.path.chmod(0o400)
     assert len(list_keys(made.path.parent)) == 1
@@ -120,7 +120,7 @@ def test_link_to_a_private_file_is_followed_as_mounted_secrets_are_links(made: K
     made.path.symlink_to(elsewhere)
     assert len(list_keys(made.path.parent)) == 1
     elsewhere.chmod(0o644)
-    assert refused(made.path.parent).description == "other users may read this signing key"
+    assert refused(made.path.parent).description == "other users may read this private key"
 
 
 def test_dangling_link_is_refused(made: KeyFile, tmp_path: Path) -> None:

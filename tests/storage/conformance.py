@@ -5,7 +5,8 @@ it is the contract, and is read from top to bottom when an adapter is written.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,9 @@ from tokensvc.storage.loss import LossRule
 
 StoreFactory = Callable[[], Store]
 """Makes a store with `RULE` that is not open yet. Each call of one factory may give another, empty store."""
+
+Use = Callable[..., Awaitable[Committed]]
+"""Claims values, by `claim` or by `commit`."""
 
 NOW = 1_800_000_000
 DAY = 24 * 60 * 60
@@ -59,6 +63,11 @@ def record(record_id: str, *, at: int = NOW, **changes: object) -> Record:
 
 def claim(value: str, *, until: int = NOW + 60, made: int = NOW, note: str | None = None) -> OneTimeValue:
     return OneTimeValue(value=value, until=until, made=made, note=note)
+
+
+def grant(value: str, note: str | None, *, until: int = NOW + 60, made: int = NOW) -> OneTimeValue:
+    """A value that may come again with its note."""
+    return OneTimeValue(value=value, until=until, made=made, note=note, repeatable=True)
 
 
 def chain_from(iss: str, iat: int) -> tuple[Revocable, ...]:
@@ -268,6 +277,105 @@ class ClaimsConformance(_WithStore):
         assert answers[6] is Committed.STORED
         assert isinstance(answers[7], ValueError)
         assert answers[8] is Committed.STORED
+
+
+class RepeatsConformance(_WithStore):
+    """A repeatable value with the same note is a retry, in `claim` and in `commit` alike."""
+
+    @pytest.fixture(params=["claim", "commit"])
+    def use(self, request: pytest.FixtureRequest, store: Store) -> Use:
+        async def use(*claims: OneTimeValue, now: int = NOW) -> Committed:
+            if request.param == "claim":
+                return await store.claim(claims, now=now)
+            kept = record(secrets.token_hex(8))
+            answer = await store.commit(claims=claims, unless_revoked=(), record=kept, now=now)
+            assert (await store.find(kept.id) is not None) is (answer is Committed.STORED)
+            return answer
+
+        return use
+
+    async def test_the_same_again_is_stored_and_another_note_is_replayed(self, store: Store, use: Use) -> None:
+        for note in ("hash", "", "hash é\x00\n", "~=", " x "):
+            value = f"grant {note}"
+            assert await use(grant(value, note)) is Committed.STORED
+            assert await use(grant(value, note)) is Committed.STORED
+            assert await store.claim((grant(value, note),), now=NOW) is Committed.STORED
+            for other in ("other", note + " ", note + "\x00", f"={note}", f"~{note}"):
+                assert await use(grant(value, other)) is Committed.REPLAYED
+            assert await store.note_of(value) == note
+            assert await use(grant(value, note)) is Committed.STORED
+
+    async def test_it_takes_both_times_to_be_repeatable(self, store: Store, use: Use) -> None:
+        assert await use(claim("once", note="hash")) is Committed.STORED
+        assert await use(grant("once", "hash")) is Committed.REPLAYED
+        assert await use(grant("grant", "hash")) is Committed.STORED
+        assert await use(claim("grant", note="hash")) is Committed.REPLAYED
+        assert await use(grant("grant", "hash")) is Committed.STORED
+        assert await store.note_of("once") == await store.note_of("grant") == "hash"
+
+    @pytest.mark.parametrize("marked", ["=hash", "~hash"])
+    async def test_a_note_never_passes_for_a_repeatable_one(self, use: Use, marked: str) -> None:
+        assert await use(claim("once", note=marked)) is Committed.STORED
+        for again in (grant("once", "hash"), grant("once", marked), claim("once", note=marked)):
+            assert await use(again) is Committed.REPLAYED
+        assert await use(grant("grant", marked)) is Committed.STORED
+        assert await use(grant("grant", marked)) is Committed.STORED
+
+    async def test_without_a_note_nothing_is_repeatable(self, use: Use) -> None:
+        assert await use(grant("grant", None)) is Committed.STORED
+        assert await use(grant("grant", None)) is Committed.REPLAYED
+        assert await use(grant("grant", "")) is Committed.REPLAYED
+        assert await use(claim("once")) is Committed.STORED
+        assert await use(grant("once", None)) is Committed.REPLAYED
+
+    async def test_a_value_named_twice_in_one_step_is_no_retry(self, use: Use) -> None:
+        assert await use(grant("grant", "hash"), grant("grant", "hash")) is Committed.REPLAYED
+        assert await use(grant("grant", "hash"), grant("other", "hash")) is Committed.STORED
+
+    async def test_a_retry_beside_a_replayed_value_stores_nothing(self, use: Use) -> None:
+        await use(grant("grant", "hash"), claim("used"))
+        assert await use(claim("new"), grant("grant", "hash"), claim("used")) is Committed.REPLAYED
+        assert await use(claim("new"), grant("grant", "hash")) is Committed.STORED
+        assert await use(claim("new"), grant("grant", "hash")) is Committed.REPLAYED
+
+    async def test_it_is_remembered_until_the_latest_time_that_was_said(self, store: Store, use: Use) -> None:
+        for first, second in ((NOW + 10, NOW + 90), (NOW + 90, NOW + 10)):
+            value = f"grant-{first}"
+            assert await use(grant(value, "hash", until=first)) is Committed.STORED
+            assert await use(grant(value, "hash", until=second)) is Committed.STORED
+            assert await use(grant(value, "other"), now=NOW + 90) is Committed.REPLAYED
+            assert await use(grant(value, "other", until=NOW + 99), now=NOW + 91) is Committed.STORED
+            assert await store.note_of(value) == "other"
+
+    async def test_fifty_racing_retries_all_succeed(self, use: Use) -> None:
+        answers = await asyncio.gather(*(use(grant("grant", "hash"), claim(f"own-{n}")) for n in range(50)))
+        assert answers == [Committed.STORED] * 50
+        assert await use(grant("grant", "other")) is Committed.REPLAYED
+
+    async def test_of_notes_racing_for_one_value_exactly_one_wins(self, store: Store, use: Use) -> None:
+        notes = [f"hash-{n % 2}" for n in range(200)]
+        answers = await asyncio.gather(*(use(grant("grant", note)) for note in notes))
+
+        won = {note for note, answer in zip(notes, answers, strict=True) if answer is Committed.STORED}
+        assert len(won) == 1
+        assert answers.count(Committed.STORED) == 100
+        assert await store.note_of("grant") in won
+
+    async def test_what_was_made_before_the_store_is_no_retry(self, use: Use) -> None:
+        assert await use(grant("grant", "hash", made=NOW - 1)) is Committed.REPLAYED
+        assert await use(grant("grant", "hash")) is Committed.STORED
+        assert await use(grant("grant", "hash", made=NOW - 1)) is Committed.REPLAYED
+        assert await use(grant("grant", "hash")) is Committed.STORED
+
+    async def test_a_retry_under_a_revoked_entry_is_revoked(self, store: Store) -> None:
+        async def redeem(record_id: str) -> Committed:
+            claims = (grant("hop", "hash"),)
+            return await store.commit(claims=claims, unless_revoked=(entry("hop"),), record=record(record_id), now=NOW)
+
+        assert await redeem("r1") is Committed.STORED
+        assert await redeem("r2") is Committed.STORED
+        await revoke(store, "r3", revocation("hop"))
+        assert await redeem("r4") is Committed.REVOKED
 
 
 class MakingConformance(_WithStore):

@@ -2,7 +2,19 @@
 
 from typing import Final
 
-from tests.storage.conformance import IDP, ISSUER, LEEWAY, NOW, chain_from, claim, commit, record, revocation, revoke
+from tests.storage.conformance import (
+    IDP,
+    ISSUER,
+    LEEWAY,
+    NOW,
+    chain_from,
+    claim,
+    commit,
+    grant,
+    record,
+    revocation,
+    revoke,
+)
 from tokensvc.ports import Committed, Store
 
 __all__ = ["DEAD_TO", "LOST", "STEPS", "require_lost", "require_whole", "take_step"]
@@ -47,6 +59,10 @@ async def require_lost(store: Store) -> None:
         assert not await store.is_revoked(chain_from(iss, DEAD_TO + 1))
     assert await store.claim((claim("old", made=DEAD_TO, until=LOST),), now=LOST) is Committed.REPLAYED
     assert await store.claim((claim("old", made=DEAD_TO + 1, until=LOST),), now=LOST) is Committed.STORED
+    # Whether it is a retry cannot be told any more.
+    assert await store.claim((grant("retry", "hash", made=DEAD_TO),), now=LOST) is Committed.REPLAYED
+    for _ in range(2):
+        assert await store.claim((grant("retry", "hash", made=DEAD_TO + 1),), now=LOST) is Committed.STORED
 
 
 async def require_whole(store: Store) -> None:

@@ -29,9 +29,10 @@ async def play(store: Store, script: Script) -> list[object]:
         users = tuple(Revocable(kind=RevocationKind.USER, id=name, iat=iat or NOW) for name, iat in named)
         # Ids repeat now and then; time moves past the `until` of earlier claims; some values are older than the store.
         kept, now = record(f"r{number * step % 7}", client_id=str(step)), NOW + step
-        note = None if number % 2 else f"note-{step}"
+        note = None if number % 2 else f"note-{step % 2}"
         claims = tuple(
-            OneTimeValue(value=value, until=now + number, made=NOW - number // 5, note=note) for value in values
+            OneTimeValue(value=value, until=now + number, made=NOW - number // 5, note=note, repeatable=number % 4 < 2)
+            for value in values
         )
         revocations = tuple(revocation(name, RevocationKind.USER, not_before=when) for name, when in named)
         try:

@@ -14,6 +14,7 @@ from tests.storage.conformance import (
     ListingConformance,
     MakingConformance,
     RecordsConformance,
+    RepeatsConformance,
     RevocationsConformance,
     StoreFactory,
     chain_from,
@@ -32,6 +33,9 @@ def store_factory() -> StoreFactory:
 
 
 class TestClaims(ClaimsConformance): ...
+
+
+class TestRepeats(RepeatsConformance): ...
 
 
 class TestRevocations(RevocationsConformance): ...

@@ -17,11 +17,13 @@ from tests.storage.conformance import (
     ListingConformance,
     MakingConformance,
     RecordsConformance,
+    RepeatsConformance,
     RevocationsConformance,
     StoreFactory,
     claim,
     commit,
     entry,
+    grant,
     record,
     revocation,
     revoke,
@@ -64,6 +66,9 @@ async def store(server: RedisServer, prefix: str) -> AsyncIterator[RedisStore]:
 
 
 class TestClaims(ClaimsConformance): ...
+
+
+class TestRepeats(RepeatsConformance): ...
 
 
 class TestRevocations(RevocationsConformance): ...
@@ -226,9 +231,11 @@ async def test_a_claim_that_somebody_else_wrote_is_unavailable(
     server.command("SET", name, b"1 =\xff")
     with pytest.raises(Unavailable, match="note"):
         await store.note_of("v")
-    server.command("SET", name, b"soon =note")
-    with pytest.raises(Unavailable):
-        await store.claim((claim("v"),), now=NOW)
+    for unreadable in (b"soon =note", b"9999999999", b"", b" ~note"):
+        server.command("SET", name, unreadable)
+        for value in (claim("v"), grant("v", "note")):
+            with pytest.raises(Unavailable):
+                await store.claim((value,), now=NOW)
     server.command("DEL", name)
     assert await store.claim((claim("v", note="note"),), now=NOW) is Committed.STORED
     assert await store.note_of("v") == "note"

@@ -19,6 +19,7 @@ from tests.storage.conformance import (
     ListingConformance,
     MakingConformance,
     RecordsConformance,
+    RepeatsConformance,
     RevocationsConformance,
     StoreFactory,
     commit,
@@ -63,6 +64,9 @@ def other(path: Path, store: SqliteStore) -> Iterator[sqlite3.Connection]:  # no
 
 
 class TestClaims(ClaimsConformance): ...
+
+
+class TestRepeats(RepeatsConformance): ...
 
 
 class TestRevocations(RevocationsConformance): ...

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.conformance import RULE, commit, entry, record, revocation, revoke
+from tests.storage.conformance import NOW, RULE, claim, commit, entry, grant, record, revocation, revoke
 from tests.storage.sqlite_process import RACED
 from tokensvc.ports import Committed
 from tokensvc.storage.sqlite import SqliteStore
@@ -33,6 +33,7 @@ async def test_everything_acknowledged_is_there_after_close_and_open(path: Path)
             await commit(store, "r1", "v")
             await revoke(store, "r2", revocation("root"))
             await store.append(record("r3", inputs={"a": [1]}))
+            await store.claim((claim("once", note="hash"), grant("grant", "hash")), now=NOW)
         await store.close()
 
     await store.open()
@@ -40,6 +41,9 @@ async def test_everything_acknowledged_is_there_after_close_and_open(path: Path)
     assert await store.is_revoked((entry("root"),))
     assert await store.find("r3") == record("r3", inputs={"a": [1]})
     assert await commit(store, "r4", "w") is Committed.STORED
+    assert await store.claim((grant("once", "hash"),), now=NOW) is Committed.REPLAYED
+    assert await store.claim((grant("grant", "other"),), now=NOW) is Committed.REPLAYED
+    assert await store.claim((grant("grant", "hash"),), now=NOW) is Committed.STORED
     await store.close()
 
 

@@ -20,6 +20,7 @@ from tests.storage.conformance import (
     chain_from,
     commit,
     entry,
+    grant,
     record,
     revocation,
     revoke,
@@ -232,6 +233,15 @@ async def test_an_entry_that_somebody_else_broke_is_unavailable_and_disturbs_nob
     )
     assert [answers[0], answers[2]] == [Committed.STORED] * 2
     assert isinstance(answers[1], Unavailable)
+
+
+async def test_a_note_that_somebody_else_broke_is_unavailable(store: SqliteStore, path: Path) -> None:
+    await store.claim((grant("v1", "hash"),), now=NOW)
+    execute(path, "UPDATE claims SET note = x'ff'")
+    with pytest.raises(Unavailable):
+        await store.claim((grant("v1", "hash"),), now=NOW)
+    execute(path, "UPDATE claims SET note = x'68617368'")
+    assert await store.claim((grant("v1", "hash"),), now=NOW) is Committed.STORED
 
 
 async def test_a_locked_database_is_unavailable_until_it_is_let_go(store: SqliteStore, path: Path) -> None:

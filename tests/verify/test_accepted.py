@@ -98,7 +98,7 @@ def test_a_bound_hop_below_bearer_hops_is_part_of_a_good_chain_but_needs_a_proof
 
 @pytest.mark.parametrize("aud", [API, FILES])
 def test_a_token_is_for_one_of_the_expected_audiences(aud: str) -> None:
-    expect = Expectation.issuer_signed(issuers=[ISSUER], audiences=[API, FILES])
+    expect = Expectation.bearer(issuers=[ISSUER], audiences=[API, FILES])
 
     assert SIM.verify(SIM.token(SIM.claims(SIM.chain("planner"), aud=aud)), expect=expect).audience == aud
 
@@ -106,7 +106,7 @@ def test_a_token_is_for_one_of_the_expected_audiences(aud: str) -> None:
 def test_a_token_for_the_issuer_is_for_exchange_only_and_allows_no_call() -> None:
     token = SIM.token(SIM.claims(SIM.chain("planner"), aud=ISSUER))
 
-    verified = SIM.verify(token, expect=Expectation.issuer_signed(issuers=[ISSUER], audiences=[ISSUER]))
+    verified = SIM.verify(token, expect=Expectation.bearer(issuers=[ISSUER], audiences=[ISSUER]))
 
     assert verified.is_exchange_only
     with pytest.raises(AccessDenied) as denied:
@@ -118,7 +118,7 @@ def test_a_token_for_the_issuer_is_for_exchange_only_and_allows_no_call() -> Non
 def test_two_issuers_with_one_kid_have_each_their_own_key() -> None:
     ours = Simulator()
     theirs = Simulator(iss="https://as.other.example", key=ec_key("theirs"))
-    expect = Expectation.issuer_signed(issuers=[ours.iss, theirs.iss], audiences=[API])
+    expect = Expectation.bearer(issuers=[ours.iss, theirs.iss], audiences=[API])
     keys = StaticKeys({
         ours.iss: KeySet([replace(ours.key.public, kid="k")]),
         theirs.iss: KeySet([replace(theirs.key.public, kid="k")]),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.proofs import judge, proof
 from tests.simulator import API, AUTHORITY, FILES, ISSUER, NOW, USER, Members, Simulator, ec_key, jti
 from tests.verify.signed import AUTHORITY_KEY, FLOORS, KEYS, PROVEN, SIGNED, SIM, Draft, holder
 from tokensvc.core.authority import Attenuation, Order
@@ -16,6 +17,8 @@ from tokensvc.core.keyset import PublicKey, parse_jwks, render_jwks
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.errors import Reason, TokenRefused, TokensvcError, Unavailable
 from tokensvc.verify import (
+    ClientCertificate,
+    HolderFloor,
     KeySet,
     KeySource,
     LifetimeOnly,
@@ -120,6 +123,7 @@ EXPECTATIONS: Final = [
     FLOORS,
     replace(SIGNED, audiences=frozenset({FILES, ISSUER})),
     replace(SIGNED, authorities={}),
+    replace(SIGNED, holder=HolderFloor.PROOF),
     replace(SIGNED, leeway_s=0),
     replace(SIGNED, max_depth=1),
     replace(SIGNED, max_token_bytes=len(PLAIN) - 1),
@@ -151,6 +155,23 @@ def views() -> list[Any]:
     ]
 
 
+@cache
+def proofs() -> list[Any]:
+    leaf = holder("printer")
+    return [
+        PROVEN,
+        judge(proof(BOUND, key=leaf)),
+        judge(proof(BOUND, key=leaf, jti="the next")),
+        judge(proof(PLAIN, key=leaf)),
+        judge(proof(key=leaf)),
+        judge(proof(BOUND, key=OTHER)),
+        ClientCertificate.of(b"a certificate"),
+        ClientCertificate(thumbprint=leaf.public.thumbprint),
+        None,
+        "a proof",
+    ]
+
+
 CALLS: Final = st.fixed_dictionaries(
     {
         # Most steps change one thing, or nothing.
@@ -159,7 +180,7 @@ CALLS: Final = st.fixed_dictionaries(
         "expect": st.just(0) | st.sampled_from(range(len(EXPECTATIONS))),
         "now": st.just(NOW) | st.sampled_from([NOW + offset for offset in (-100, 70, 100, 130, 329, 330, 10**6)]),
         "revocations": st.just(0) | st.sampled_from(range(len(views()))),
-        "proof": st.just(PROVEN) | st.sampled_from([None, PROVEN, "a proof"]),
+        "proof": st.just(0) | st.sampled_from(range(len(proofs()))),
     }
 )
 
@@ -184,7 +205,7 @@ def test_whatever_changes_between_two_calls_a_cached_verification_says_what_a_co
             "expect": EXPECTATIONS[call["expect"]],
             "now": call["now"],
             "revocations": revocations[call["revocations"]],
-            "proof": call["proof"],
+            "proof": proofs()[call["proof"]],
         }
 
         assert outcome(cached.verify_token, token, **terms) == outcome(verify_token, token, **terms)
@@ -204,6 +225,8 @@ CHANGES: Final[list[tuple[Members, object]]] = [
     ({"now": NOW + 10**6}, Reason.EXPIRED),
     ({"now": NOW - 10**6}, Reason.NOT_YET_VALID),
     ({"proof": None}, Reason.HOLDER_UNPROVEN),
+    *[({"proof": wrong}, Reason.HOLDER_UNPROVEN) for wrong in proofs()[3:8]],
+    ({"expect": replace(SIGNED, holder=HolderFloor.PROOF), "proof": None}, Reason.HOLDER_UNPROVEN),
     ({"revocations": LifetimeOnly(max_s=10)}, Reason.LIFETIME_EXCEEDED),
     ({"revocations": views()[5]}, Reason.REVOKED),
     ({"revocations": views()[-1]}, Reason.REVOCATION_STALE),
@@ -221,6 +244,21 @@ def test_a_token_seen_before_is_refused_as_soon_as_a_cold_verification_refuses_i
         cached.verify_token(BOUND, **{**TERMS, **change})
     assert refused.value.reason is reason
     assert cached.verify_token(BOUND, **TERMS) == first
+
+
+def test_a_token_seen_before_is_taken_with_each_new_proof_of_its_key_and_not_read_again() -> None:
+    keys, cached = CountedKeys(), CachedVerifier()
+    terms = {**TERMS, "keys": keys, "expect": replace(SIGNED, holder=HolderFloor.PROOF)}
+    first, second = proofs()[1:3]
+    verified = cached.verify_token(BOUND, **{**terms, "proof": first})
+
+    assert verified.not_performed == frozenset()
+    assert cached.verify_token(BOUND, **{**terms, "proof": second}) is verified
+    assert keys.asked == 4
+    upstream = cached.verify_token(BOUND, **terms)
+    assert upstream.not_performed == {UncheckedStep.HOLDER}
+    with pytest.raises(TokenRefused):
+        cached.verify_token(BOUND, **{**terms, "proof": None})
 
 
 def test_a_token_seen_before_is_not_read_again_and_one_with_a_byte_changed_is() -> None:

@@ -182,7 +182,7 @@ def test_a_confirmation_that_is_not_exactly_one_thumbprint_is_refused(cnf: objec
 
 @pytest.mark.requirement("CNF-PROOF")
 @pytest.mark.parametrize("method", ["jkt", "x5t#S256"])
-def test_a_bound_token_is_refused_as_no_proof_can_be_checked(method: str) -> None:
+def test_a_bound_token_is_refused_without_a_proof(method: str) -> None:
     assert reason(cnf={method: thumbprint("x")}) is Reason.HOLDER_UNPROVEN
     assert reason() is None
 

@@ -38,7 +38,7 @@ def reason(*details: object, token: object = None) -> Reason | None:
 
 def verified(*details: Members, aud: str = API) -> VerifiedToken:
     claims = SIM.claims(chain_of(list(details), list(details)), authorization_details=list(details), aud=aud)
-    expect = Expectation.issuer_signed(issuers=[ISSUER], audiences=[API, FILES, ISSUER])
+    expect = Expectation.bearer(issuers=[ISSUER], audiences=[API, FILES, ISSUER])
     return SIM.verify(SIM.token(claims), expect=expect)
 
 

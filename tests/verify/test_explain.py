@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.proofs import judge, proof
 from tests.simulator import API, FILES, NOW, SCOPE, Members, Simulator, assemble, jti, thumbprint
 from tests.verify import signed
 from tests.verify.signed import FLOORS, KEYS, PROVEN
@@ -101,6 +102,17 @@ def test_a_check_that_the_caller_left_out_is_not_called_passed() -> None:
     unbound = explain_chain(SIM.chain("planner"), proof=PROVEN)
     assert states(unbound)[8] is State.PASSED
     assert states(explain_draft(draft, proof=None))[8] is State.FAILED
+
+
+def test_a_holder_that_proved_the_key_passed_and_one_that_did_not_failed() -> None:
+    text = signed.Draft.of().token()
+    terms: Members = {"keys": KEYS, "expect": FLOORS, "now": NOW, "revocations": UNREVOKED}
+    proven = explain_token(text, **terms, proof=judge(proof(text, key=signed.holder("printer"))))
+    other = explain_token(text, **terms, proof=judge(proof(text)))
+
+    assert (states(proven)[8], states(other)[8]) == (State.PASSED, State.FAILED)
+    assert proven.verified is not None
+    assert proven.verified.not_performed == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
-"""Tokens that are bound to a key (TOKEN.md section 4, steps 8 and 13)."""
+"""Tokens that are bound to a key: step 8, the sender holds it, and step 13, the last hop is bound to it as well."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import pytest
 
-from tests.simulator import ABSENT, ISSUER, Members, Simulator, thumbprint
+from tests.proofs import HOLDER, judge, proof
+from tests.simulator import ABSENT, API, ISSUER, Members, Simulator, ec_key, ed_key, rsa_key, thumbprint
+from tokensvc.core.jws import SigningKey
 from tokensvc.errors import Reason
-from tokensvc.verify import Expectation
+from tokensvc.verify import ClientCertificate, Expectation, HolderFloor, VerifiedProof
+from tokensvc.verify.revocations import UnsafeRevocationElsewhere
 from tokensvc.verify.verified import UncheckedStep
 from tokensvc.verify.verifier import UnsafeHolderProvenUpstream, unsafe_verify_token_of_any_age
 
@@ -15,6 +19,10 @@ PROVEN = UnsafeHolderProvenUpstream()
 KEY = {"jkt": thumbprint("planner")}
 OTHER = {"jkt": thumbprint("other")}
 CERTIFICATE = {"x5t#S256": thumbprint("planner")}
+CLIENT: Final = ClientCertificate.of(b"the DER of a certificate")
+BY_KEY: Final = {"jkt": HOLDER.public.thumbprint}
+BY_CERTIFICATE: Final = {"x5t#S256": CLIENT.thumbprint}
+STRICT: Final = replace(SIM.expect(), holder=HolderFloor.PROOF)
 
 
 def token(*keys: Members | None, cnf: object = ABSENT) -> str:
@@ -48,10 +56,15 @@ def test_nothing_else_counts_as_a_proof(proof: Any, cnf: object) -> None:  # noq
         SIM.verify(token(None, cnf=cnf), proof=proof)
 
 
-def test_a_token_of_any_age_that_is_bound_needs_a_proof_all_the_same() -> None:
-    terms = {"keys": SIM.keys(), "expect": SIM.expect(), "now": 2_000_000_000, "revocations": None}
-    with pytest.raises(Exception, match="holder_unproven"):
-        unsafe_verify_token_of_any_age(token(None, cnf=KEY), **terms)  # type: ignore[arg-type]
+def test_of_a_token_of_any_age_no_proof_is_looked_at_and_it_says_so() -> None:
+    bound = unsafe_verify_token_of_any_age(
+        token(None, cnf=KEY),
+        keys=SIM.keys(),
+        expect=SIM.expect(),
+        now=2_000_000_000,
+        revocations=UnsafeRevocationElsewhere(),
+    )
+    assert bound.not_performed == {UncheckedStep.HOLDER, UncheckedStep.EXPIRY, UncheckedStep.REVOCATION}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +97,88 @@ def test_a_bound_exchange_only_token_needs_its_proof_too() -> None:
     chain = [SIM.root()]
     chain.append(SIM.hop(chain[0], "planner", cnf=KEY))
     exchange_only = SIM.token(SIM.claims(chain, aud=ISSUER, cnf=KEY))
-    expect = Expectation.issuer_signed(issuers=[ISSUER], audiences=[ISSUER])
+    expect = Expectation.bearer(issuers=[ISSUER], audiences=[ISSUER])
 
     assert SIM.reason(exchange_only, expect=expect) is Reason.HOLDER_UNPROVEN
     assert SIM.verify(exchange_only, expect=expect, proof=PROVEN).is_exchange_only
+
+
+# A proof
+
+
+def prove(text: str | None, key: SigningKey = HOLDER) -> VerifiedProof:
+    return judge(proof(text, key=key))
+
+
+@pytest.mark.parametrize("expect", [SIM.expect(), STRICT], ids=["bearer", "proof"])
+@pytest.mark.parametrize("bound_hop", [False, True])
+@pytest.mark.requirement("DPOP-ATH")
+def test_a_token_is_taken_with_the_proof_of_its_key_that_names_it(expect: Expectation, bound_hop: bool) -> None:
+    text = token(BY_KEY if bound_hop else None, cnf=BY_KEY)
+    verified = SIM.verify(text, expect=expect, proof=prove(text))
+
+    assert verified.cnf == ("jkt", HOLDER.public.thumbprint)
+    assert verified.not_performed == {UncheckedStep.REVOCATION}
+    for wrong in (None, prove(text, ec_key("thief")), prove(None), prove(text + "x"), prove(token(None)), CLIENT):
+        assert SIM.reason(text, expect=expect, proof=wrong) is Reason.HOLDER_UNPROVEN
+
+
+@pytest.mark.parametrize("make_key", [ec_key, ed_key, rsa_key])
+def test_a_key_of_each_kind_may_hold_a_token(make_key: Any) -> None:  # noqa: ANN401 - a cached function
+    key = make_key("agent")
+    text = token(None, cnf={"jkt": key.public.thumbprint})
+    assert SIM.reason(text, proof=prove(text, key)) is None
+    assert SIM.reason(text, proof=prove(text, make_key("other"))) is Reason.HOLDER_UNPROVEN
+
+
+@pytest.mark.parametrize("expect", [SIM.expect(), STRICT], ids=["bearer", "proof"])
+def test_a_token_is_taken_over_the_connection_whose_certificate_it_names(expect: Expectation) -> None:
+    text = token(None, cnf=BY_CERTIFICATE)
+    verified = SIM.verify(text, expect=expect, proof=CLIENT)
+
+    assert verified.cnf == ("x5t#S256", CLIENT.thumbprint)
+    assert verified.not_performed == {UncheckedStep.REVOCATION}
+    for wrong in (None, ClientCertificate.of(b"another"), prove(text)):
+        assert SIM.reason(text, expect=expect, proof=wrong) is Reason.HOLDER_UNPROVEN
+
+
+def test_a_thumbprint_of_one_kind_is_not_one_of_the_other() -> None:
+    by_key = token(None, cnf=BY_KEY)
+    as_key = token(None, cnf={"jkt": CLIENT.thumbprint})
+    as_certificate = token(None, cnf={"x5t#S256": HOLDER.public.thumbprint})
+
+    assert SIM.reason(as_key, proof=CLIENT) is Reason.HOLDER_UNPROVEN
+    assert SIM.reason(as_certificate, proof=prove(as_certificate)) is Reason.HOLDER_UNPROVEN
+    same = ClientCertificate(thumbprint=HOLDER.public.thumbprint)
+    assert SIM.reason(by_key, proof=same) is Reason.HOLDER_UNPROVEN
+    assert SIM.reason(by_key, proof=prove(by_key)) is None
+
+
+@pytest.mark.requirement("CNF-PROOF")
+def test_a_token_bound_to_no_key_goes_without_a_proof_and_with_any_certificate() -> None:
+    text = token(None)
+    assert SIM.reason(text, proof=prove(text)) is Reason.HOLDER_UNPROVEN
+    assert SIM.reason(text, proof=prove(None)) is Reason.HOLDER_UNPROVEN
+    for proof_of_connection in (None, CLIENT, PROVEN):
+        assert SIM.reason(text, proof=proof_of_connection) is None
+
+
+def test_where_a_proof_is_required_a_token_bound_to_no_key_is_refused_whatever_comes_with_it() -> None:
+    text, bound = token(None), token(None, cnf=BY_KEY)
+    for anything in (None, prove(text), CLIENT, PROVEN):
+        assert SIM.reason(text, expect=STRICT, proof=anything) is Reason.HOLDER_UNPROVEN
+    assert SIM.verify(bound, expect=STRICT, proof=PROVEN).not_performed == {
+        UncheckedStep.REVOCATION,
+        UncheckedStep.HOLDER,
+    }
+
+
+def test_the_holder_is_judged_after_the_audience_and_before_the_chain() -> None:
+    chain = SIM.chain("planner")
+    elsewhere = SIM.token(SIM.claims(chain, aud="https://other.example", cnf=BY_KEY))
+    chainless = SIM.token(SIM.claims(chain, cnf=BY_KEY, grant_chain=ABSENT))
+
+    assert SIM.reason(elsewhere) is Reason.WRONG_AUDIENCE
+    assert SIM.reason(chainless) is Reason.HOLDER_UNPROVEN
+    assert SIM.reason(chainless, proof=prove(chainless)) is Reason.CHAIN_MISSING
+    assert API in SIM.expect().audiences

@@ -13,7 +13,7 @@ from tests.verify.lineages import RESOURCES, SIM, chains, claims, faults
 from tokensvc.errors import TokenRefused, TokensvcError
 from tokensvc.verify import Expectation, LifetimeOnly, RevocationList, VerifiedToken
 
-EVERYWHERE = Expectation.issuer_signed(issuers=[ISSUER], audiences=[*RESOURCES, ISSUER])
+EVERYWHERE = Expectation.bearer(issuers=[ISSUER], audiences=[*RESOURCES, ISSUER])
 
 NO_REVOCATIONS = RevocationList((), as_of=NOW, max_staleness_s=1)
 

@@ -6,7 +6,7 @@ from tokensvc.verify import Expectation
 
 SIM = Simulator()
 CHAIN = SIM.chain("planner", "mailer")
-EVERYWHERE = Expectation.issuer_signed(issuers=[ISSUER], audiences=[API, FILES, ISSUER, "https://third.example"])
+EVERYWHERE = Expectation.bearer(issuers=[ISSUER], audiences=[API, FILES, ISSUER, "https://third.example"])
 
 
 def reason(**claims: object) -> Reason | None:
@@ -67,7 +67,7 @@ def test_a_bearer_token_for_a_bound_hop_is_refused() -> None:
 
 
 def test_only_the_token_service_itself_makes_an_exchange_only_token() -> None:
-    two = Expectation.issuer_signed(issuers=[ISSUER, "https://third.example"], audiences=["https://third.example"])
+    two = Expectation.bearer(issuers=[ISSUER, "https://third.example"], audiences=["https://third.example"])
 
     assert (
         SIM.reason(SIM.token(SIM.claims(CHAIN, aud="https://third.example")), expect=two) is Reason.TOKEN_EXCEEDS_GRANT

@@ -25,7 +25,7 @@ from tokensvc.core.jws import SigningKey
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.core.scope import ScopeGrammar
 from tokensvc.errors import Reason
-from tokensvc.verify import Evidence, Expectation, RevocationList
+from tokensvc.verify import Evidence, Expectation, HolderFloor, RevocationList
 
 HONEST: Final = ("planner", "mailer", "printer")
 AGENTS: Final = (*HONEST, "thief")
@@ -37,6 +37,7 @@ EXPECT: Final = Expectation(
     audiences=frozenset({API, FILES, ISSUER}),
     root_floor=Evidence.ISSUER,
     hop_floor=Evidence.DELEGATOR,
+    holder=HolderFloor.BEARER,
     order=Order(grammar=ScopeGrammar.SEGMENTS),
     authorities={(ISSUER, AUTHORITY): PREFIX},
     agent_keys={(ISSUER, agent): frozenset({holder(agent).public.thumbprint}) for agent in HONEST},

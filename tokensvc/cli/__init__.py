@@ -108,7 +108,20 @@ def make_app() -> "typer.Typer":
     """The application with every command."""
     import typer
 
-    from tokensvc.cli import check_config, demo, demo_idp, exchange, explain, init, keys, records, revoke, serve, verify
+    from tokensvc.cli import (
+        authority,
+        check_config,
+        demo,
+        demo_idp,
+        exchange,
+        explain,
+        init,
+        keys,
+        records,
+        revoke,
+        serve,
+        verify,
+    )
 
     app = typer.Typer(
         name="tokensvc",
@@ -135,6 +148,19 @@ def make_app() -> "typer.Typer":
         """Options of the application itself."""
 
     # In the order in which a newcomer meets them.
-    for command in (demo, init, check_config, keys, serve, demo_idp, exchange, verify, explain, records, revoke):
+    for command in (
+        demo,
+        init,
+        check_config,
+        keys,
+        authority,
+        serve,
+        demo_idp,
+        exchange,
+        verify,
+        explain,
+        records,
+        revoke,
+    ):
         command.register(app)
     return app

@@ -63,6 +63,7 @@ def _check_config(
 def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> str:
     """The kid of the key that would sign; fails with everything that would keep `serve` from starting."""
     from tokensvc.settings import load_agent_keys, load_upstream_keys
+    from tokensvc.settings.certificate_files import require_current_certificate
     from tokensvc.settings.start import load_store_password, require_own_keys, require_private_when_plain
     from tokensvc.signing.local import LocalSigner
 
@@ -70,6 +71,10 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
     signing_kid = ""
     try:
         require_private_when_plain(settings, settings.server.host, file=str(config))
+    except ConfigurationError as exc:
+        problems.append(exc)
+    try:
+        require_current_certificate(settings, now=int(time.time()))
     except ConfigurationError as exc:
         problems.append(exc)
     try:
@@ -89,7 +94,7 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
 
 
 def _fetch_problems(settings: "Settings", config: Path) -> Iterator[ConfigurationError]:
-    """What keeps the keys of an identity provider, trust domain or cluster from being fetched from here."""
+    """What keeps keys that others publish from being fetched from here."""
     from tokensvc.settings import publishers_of
     from tokensvc.wiring import fetched_keys_of
 
@@ -117,6 +122,7 @@ def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]
         "listens_on": f"{settings.server.host}:{settings.server.port}",
         "store": settings.store.shown,
         "identity_providers": [provider.iss for provider in settings.identity_providers if provider.enabled],
+        **_authorities(settings),
         **_disabled(settings),
         **_platforms(settings),
         "agents": [agent.id for agent in settings.agents],
@@ -124,9 +130,17 @@ def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]
     }
 
 
+def _authorities(settings: "Settings") -> dict[str, list[str]]:
+    enabled = [authority.iss for authority in settings.authorities if authority.enabled]
+    return {"authorities": enabled} if enabled else {}
+
+
 def _disabled(settings: "Settings") -> dict[str, list[str]]:
-    disabled = [provider.iss for provider in settings.identity_providers if not provider.enabled]
-    return {"disabled_identity_providers": disabled} if disabled else {}
+    found = {
+        "disabled_identity_providers": [one.iss for one in settings.identity_providers if not one.enabled],
+        "disabled_authorities": [one.iss for one in settings.authorities if not one.enabled],
+    }
+    return {name: disabled for name, disabled in found.items() if disabled}
 
 
 def _platforms(settings: "Settings") -> dict[str, list[str]]:

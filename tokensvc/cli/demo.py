@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tokensvc.demo.world import World
+    from tokensvc.verify import Evidence
 
 __all__ = ["register"]
 
@@ -52,6 +53,15 @@ def _demo(
             " uses. Else it is a file in the folder.",
         ),
     ] = None,
+    evidence: Annotated[
+        str,
+        typer.Option(
+            "--evidence",
+            metavar="WHOSE",
+            help="Whose word delegations are: issuer, the token service's; or delegator: the agents hold keys and sign"
+            " what they delegate, and the API believes nothing else.",
+        ),
+    ] = "issuer",
     as_json: JsonOption = False,
 ) -> None:
     """Start a token service, an identity provider and an API, delegate a user's work to three agents, and attack.
@@ -63,15 +73,18 @@ def _demo(
 
     Example: `tokensvc demo`
 
+    Example: `tokensvc demo --evidence delegator`
+
     Example: `tokensvc demo --serve --dir /tmp/demo`
 
     Example: `tokensvc demo --store redis://127.0.0.1:6379/9`
     """
     from tokensvc.demo.world import DEFAULT_STORE, open_world
 
+    whose = _parse_evidence(evidence)
     with _interrupted_by_signals():
         try:
-            with open_world(directory, store=store or DEFAULT_STORE) as world:
+            with open_world(directory, store=store or DEFAULT_STORE, evidence=whose) as world:
                 if serve:
                     _serve(world, as_json=as_json)
                 code = _play(world, as_json=as_json)
@@ -91,18 +104,28 @@ def _demo(
         say_next(f"{shlex.quote(program())} demo --serve")
 
 
+def _parse_evidence(name: str) -> "Evidence":
+    from tokensvc.verify import Evidence
+
+    known = (Evidence.ISSUER, Evidence.DELEGATOR)
+    if name not in known:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}.", param_hint="--evidence")
+    return Evidence(name)
+
+
 def _play(world: "World", *, as_json: bool) -> ExitCode:
-    from tokensvc.demo.attacks import ATTACKS
+    from tokensvc.demo.attacks import ATTACKS_BY_EVIDENCE
     from tokensvc.demo.play import play, render_report
     from tokensvc.demo.report import show_report, show_world
 
+    attacks = ATTACKS_BY_EVIDENCE[world.cast.evidence]
     if as_json:
-        report = play(world, ATTACKS)
+        report = play(world, attacks)
         say_json(render_report(report))
     else:
         console = _console()
         show_world(console, world)
-        report = play(world, ATTACKS)
+        report = play(world, attacks)
         show_report(console, report)
     return ExitCode.OK if report.ok else ExitCode.REFUSED
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from tokensvc.cli.issuance import Judgement
-from tokensvc.cli.judging import ANY_WIDTH, render_chain, say_ascii_json
 from tokensvc.cli.outward import Reply
 from tokensvc.cli.remedy import remedy_of
+from tokensvc.cli.token_view import ANY_WIDTH, render_chain, say_ascii_json
 from tokensvc.demo.chain_view import chain_tree, entries_tree, token_label
 from tokensvc.errors import printable
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from tokensvc.cli.console import ExitCode
-from tokensvc.cli.judging import Terms, add_command, render_authority, say_ascii_json, tree_console
+from tokensvc.cli.judging import Terms, add_command
+from tokensvc.cli.token_view import render_authority, say_ascii_json, tree_console
 
 if TYPE_CHECKING:
     from tokensvc.core.claims import AccessTokenClaims
@@ -34,6 +35,10 @@ def _explain(token: str, terms: Terms, *, as_json: bool) -> None:
     The token comes from standard input:
 
         tokensvc explain --issuer https://tokens.example --audience https://api.example --jwks jwks.json < token.txt
+
+    Or with the terms in a file, as docs/verifier.md shows it:
+
+        tokensvc explain --expect terms.toml < token.txt
 
     """
     from tokensvc.cli.explanation_view import show_explanation

@@ -161,13 +161,14 @@ def judge(
 
 def _expectation(issuer: str, audiences: frozenset[str], order: "Order") -> "Expectation":
     from tokensvc.core.chain import HARD_MAX_DEPTH
-    from tokensvc.verify import Evidence, Expectation
+    from tokensvc.verify import Evidence, Expectation, HolderFloor
 
     return Expectation(
         issuers=frozenset({issuer}),
         audiences=audiences | {issuer},
         root_floor=Evidence.ISSUER,
         hop_floor=Evidence.ISSUER,
+        holder=HolderFloor.BEARER,
         order=order,
         max_depth=HARD_MAX_DEPTH,
     )

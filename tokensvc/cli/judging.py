@@ -1,52 +1,31 @@
-"""What the commands that judge a token share: options, the terms that these say, the token, and how an answer is shown.
+"""What the commands that judge a token share: options, the terms that these say, and the token.
 
 `verify` and `explain` take the same options, so they stand once, in `add_command`.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Protocol, TextIO, TypedDict, cast
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol, TextIO, TypedDict, cast
 
 import typer
 
-from tokensvc.cli.console import JsonOption, fail
+from tokensvc.cli.console import JsonOption
 from tokensvc.cli.inputs import read_stdin
+from tokensvc.cli.stated_terms import Options, load_keys, read_file, read_options
 from tokensvc.core.authority import Attenuation
 from tokensvc.core.scope import ScopeGrammar
-from tokensvc.errors import ConfigurationError, KeyRefused, Malformed
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tokensvc.core.authority import Authority
-    from tokensvc.core.chain import GrantChain
-    from tokensvc.core.jsontext import JsonValue
-    from tokensvc.verify import Expectation, KeySet, KeySource, Revocations
+    from tokensvc.verify import Expectation, KeySource, Revocations
     from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
-__all__ = [
-    "ANY_WIDTH",
-    "Answer",
-    "Terms",
-    "add_command",
-    "load_keys",
-    "render_authority",
-    "render_chain",
-    "require_piped",
-    "say_ascii_json",
-    "tree_console",
-]
+__all__ = ["Answer", "Terms", "add_command", "load_keys", "require_piped"]
 
 # What a verifier takes at most is 16 KiB: this is enough to see that a text is too large, and no more.
 _MAX_INPUT_BYTES: Final = 65_536
-# As for the key set of an identity provider: a hundred RSA keys with their certificates.
-_MAX_JWKS_BYTES: Final = 1_000_000
 # The longest lifetime that the token service may be configured to give (900 s).
 _DEFAULT_MAX_LIFETIME_S: Final = 900
-# Wider than any line: a token is 16 KiB at most, and an escape six times what it stands for.
-ANY_WIDTH: Final = 100_000
 _ORDER: Final = "As the metadata of the token service says"
 _EVIDENCE: Final = "Whose word is enough"
 
@@ -58,9 +37,17 @@ _Token = Annotated[
         help="The token. Prefer - or nothing, to read it from standard input: arguments stay in the shell's history.",
     ),
 ]
-_Issuer = Annotated[str, typer.Option(metavar="ISS", help="The token service that must have issued it.")]
-_Audience = Annotated[str, typer.Option(metavar="AUD", help="The resource that the token must be for.")]
-_Jwks = Annotated[Path, typer.Option(metavar="FILE", help="The public keys of the token service, as a JWK Set.")]
+_Expect = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A TOML file that states the terms. With it, --issuer and --audience choose one of several, and --jwks has"
+        " the keys. Without it, these three are needed.",
+    ),
+]
+_Issuer = Annotated[str | None, typer.Option(metavar="ISS", help="The token service that must have issued it.")]
+_Audience = Annotated[str | None, typer.Option(metavar="AUD", help="The resource that the token must be for.")]
+_Jwks = Annotated[Path | None, typer.Option(metavar="FILE", help="The public keys of the token service, as a JWK Set.")]
 _MaxLifetime = Annotated[
     int, typer.Option(min=1, metavar="S", help="Refuse tokens that live longer, as revocation is not checked.")
 ]
@@ -135,6 +122,19 @@ _AuthorityPrefix = Annotated[
 ]
 
 
+_OF_THE_FILE: Final = (
+    "scope_grammar",
+    "attenuation",
+    "proper_from",
+    "root_floor",
+    "hop_floor",
+    "agent_key",
+    "authority",
+    "authority_jwks",
+    "authority_prefix",
+)
+
+
 class Terms(TypedDict):
     """What a token is judged by: the arguments of `verify_token` and `explain_token`."""
 
@@ -153,14 +153,6 @@ class Answer(Protocol):
         ...
 
 
-class _SignedRoots(NamedTuple):
-    """An authority: its issuer, its keys, and the prefix of its users."""
-
-    iss: str
-    jwks: Path
-    prefix: str
-
-
 def add_command(app: typer.Typer, name: str, answer: Answer) -> None:
     """Add a command to `app` that reads a token and terms and gives them to `answer`, whose docstring is its help."""
 
@@ -168,9 +160,10 @@ def add_command(app: typer.Typer, name: str, answer: Answer) -> None:
         context: typer.Context,
         token: _Token = "",
         *,
-        issuer: _Issuer,
-        audience: _Audience,
-        jwks: _Jwks,
+        expect: _Expect = None,
+        issuer: _Issuer = None,
+        audience: _Audience = None,
+        jwks: _Jwks = None,
         max_lifetime: _MaxLifetime = _DEFAULT_MAX_LIFETIME_S,
         unsafe_without_proof: _WithoutProof = False,
         scope_grammar: _Grammar = ScopeGrammar.EXACT,
@@ -184,32 +177,29 @@ def add_command(app: typer.Typer, name: str, answer: Answer) -> None:
         authority_prefix: _AuthorityPrefix = "",
         as_json: JsonOption = False,
     ) -> None:
-        from tokensvc.verify import Evidence, Expectation, LifetimeOnly, Order, StaticKeys
+        from tokensvc.verify import LifetimeOnly
         from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
-        if not issuer or not audience:
-            raise typer.BadParameter("--issuer and --audience must not be empty")
-        signed_roots = _read_authority(issuer, authority, authority_jwks, authority_prefix)
-        pinned = _read_agent_keys(issuer, agent_key or [])
-        _require_floors_met(root_floor, hop_floor, signed_roots=signed_roots is not None, pinned=bool(pinned))
-        expect = Expectation(
-            issuers=frozenset({issuer}),
-            audiences=frozenset({audience}),
-            root_floor=Evidence(root_floor),
-            hop_floor=Evidence(hop_floor),
-            order=Order(grammar=scope_grammar, attenuation=attenuation, proper_from=proper_from),
-            authorities={} if signed_roots is None else {(issuer, signed_roots.iss): signed_roots.prefix},
-            agent_keys=pinned,
+        stated = Options(
+            issuer=issuer,
+            audience=audience,
+            jwks=jwks,
+            order=(scope_grammar, attenuation, proper_from),
+            floors=(root_floor, hop_floor),
+            agent_key=agent_key or [],
+            authority=(authority, authority_jwks, authority_prefix),
         )
-        key_sets = {issuer: load_keys("--jwks", jwks, as_json=as_json)}
-        if signed_roots is not None:
-            key_sets[signed_roots.iss] = load_keys("--authority-jwks", signed_roots.jwks, as_json=as_json)
+        if expect is None:
+            expectation, keys = read_options(stated, as_json=as_json)
+        else:
+            _require_alone(context)
+            expectation, keys = read_file(expect, stated, as_json=as_json)
         if context.args:
             raise typer.BadParameter("more than one TOKEN: give one, or none and use standard input")
         text = _read_token(token, command=name)
         terms = Terms(
-            keys=StaticKeys(key_sets),
-            expect=expect,
+            keys=keys,
+            expect=expectation,
             # Not before the token is there: somebody may have been asked for it.
             now=int(time.time()),
             revocations=LifetimeOnly(max_s=max_lifetime),
@@ -221,57 +211,12 @@ def add_command(app: typer.Typer, name: str, answer: Answer) -> None:
     app.command(name, help=answer.__doc__, context_settings={"allow_extra_args": True})(command)
 
 
-def _read_authority(issuer: str, iss: str | None, jwks: Path | None, prefix: str) -> _SignedRoots | None:
-    if iss is None and jwks is None and not prefix:
-        return None
-    if not iss or jwks is None:
-        raise typer.BadParameter("--authority and --authority-jwks are given together")
-    if iss == issuer:
-        raise typer.BadParameter("--authority is another one than --issuer")
-    return _SignedRoots(iss, jwks, prefix)
-
-
-def _read_agent_keys(issuer: str, pins: list[str]) -> dict[tuple[str, str], frozenset[str]]:
-    from tokensvc.core.members import parse_thumbprint
-
-    pinned: dict[tuple[str, str], frozenset[str]] = {}
-    for pin in pins:
-        # A thumbprint has no equals sign; the name of an agent may.
-        agent, _, thumbprint = pin.rpartition("=")
-        try:
-            key = parse_thumbprint(thumbprint)
-        except Malformed as exc:
-            raise typer.BadParameter("--agent-key is AGENT=THUMBPRINT, a SHA-256 thumbprint in base64url") from exc
-        if not agent:
-            raise typer.BadParameter("--agent-key is AGENT=THUMBPRINT, and AGENT must not be empty")
-        pinned[issuer, agent] = pinned.get((issuer, agent), frozenset()) | {key}
-    return pinned
-
-
-def _require_floors_met(root_floor: str, hop_floor: str, *, signed_roots: bool, pinned: bool) -> None:
-    """A floor that no token could meet is a mistake of whoever typed it, and no fault of the token."""
-    if root_floor == "authority" and not signed_roots:
-        raise typer.BadParameter("--root-floor authority needs --authority")
-    if hop_floor == "delegator" and not (signed_roots or pinned):
-        raise typer.BadParameter("--hop-floor delegator needs --agent-key or --authority: whose is the first key?")
-
-
-def load_keys(option: str, path: Path, *, as_json: bool) -> "KeySet":
-    """The JWK Set in the file `path`, which `option` names. Exits where it cannot be used."""
-    from tokensvc.smallfile import read_small_file
-    from tokensvc.verify import parse_json_object, parse_jwks
-
-    try:
-        text = read_small_file(path, max_bytes=_MAX_JWKS_BYTES)
-    except OSError as exc:
-        raise typer.BadParameter(f"{option}: cannot read {path}: {exc.strerror}") from exc
-    except Malformed as exc:
-        raise typer.BadParameter(f"{option}: {path} is {exc.description}") from exc
-    try:
-        return parse_jwks(parse_json_object(text))
-    except (Malformed, KeyRefused) as exc:
-        remedy = "Give the JWK Set that the issuer publishes at its jwks_uri."
-        fail([ConfigurationError(exc.description, file=str(path), key="", remedy=remedy)], as_json=as_json)
+def _require_alone(context: typer.Context) -> None:
+    """Refuse an option that says what the file of terms says: two places, and one would count in silence."""
+    for name in _OF_THE_FILE:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{name.replace('_', '-')}: with --expect it stands in the file")
 
 
 def _read_token(argument: str, *, command: str) -> str:
@@ -300,60 +245,3 @@ def require_piped(command: str) -> None:
     stdin = cast("TextIO | None", sys.stdin)
     if stdin is not None and stdin.isatty():
         raise typer.BadParameter(f"no token: give it on standard input, as in: tokensvc {command} ... < token.txt")
-
-
-def say_ascii_json(value: "JsonValue") -> None:
-    """Print `value`, everything outside ASCII escaped: names come from tokens, and a terminal obeys some characters."""
-    typer.echo(json.dumps(value, indent=2))
-
-
-def tree_console() -> "Console":
-    """The terminal; or a file or a pipe, which gets no colour and has no width at which to break a scope in two."""
-    from rich.console import Console
-
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else ANY_WIDTH)
-
-
-def render_authority(authority: "Authority") -> "dict[str, JsonValue]":
-    """What an entry grants, by the names of the profile."""
-    from tokensvc.core.details import render_details
-
-    return {
-        "scope": " ".join(sorted(authority.scope)),
-        "authorization_details": render_details(authority.details),
-        "resources": sorted(authority.resources),
-        "max_depth": authority.max_depth,
-        "iat": authority.iat,
-        "exp": authority.exp,
-    }
-
-
-def render_chain(chain: "GrantChain") -> "list[JsonValue]":
-    """The root, then every hop with what it lost against the entry before it."""
-    from tokensvc.demo.chain_view import loss
-    from tokensvc.verify import Evidence
-
-    root = chain.root
-    rendered: list[JsonValue] = [
-        {
-            "iss": root.iss,
-            "sub": root.sub,
-            "jti": root.jti,
-            "evidence": Evidence.ISSUER if root.claim is None else Evidence.AUTHORITY,
-            **render_authority(root.authority),
-        }
-    ]
-    above = root.authority
-    for hop in chain.hops:
-        lost = loss(above, hop.authority)
-        described: dict[str, JsonValue] = {
-            "scope": " ".join(sorted(lost.scope)),
-            "resources": sorted(lost.resources),
-            "lifetime_s": lost.lifetime_s,
-            "depth": lost.depth,
-        }
-        evidence = Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR
-        names: dict[str, JsonValue] = {"actor": hop.actor, "jti": hop.jti, "parent": hop.parent, "evidence": evidence}
-        rendered.append({**names, **render_authority(hop.authority), "lost": described})
-        above = hop.authority
-    return rendered

@@ -222,11 +222,14 @@ def _client(
     algorithm: Annotated[str, typer.Option("--algorithm", metavar="ALG", help="ES256, Ed25519 or RS256.")] = "ES256",
     as_json: JsonOption = False,
 ) -> None:
-    """Make the key pair of an agent that authenticates with `private_key_jwt`.
+    """Make a key pair of an agent: to authenticate with (`private_key_jwt`), or to hold its tokens (DPoP).
 
-    NAME.private.jwk.json is for the agent alone. NAME.jwks.json goes to the token service: `jwks_file` of the agent.
+    NAME.private.jwk.json is for the agent alone. NAME.jwks.json goes to the token service: `jwks_file` of the agent, or
+    `holder_jwks_file` for the key that its tokens are bound to. One pair for each is better than one for both.
 
     Example: `tokensvc keys client clients/planner`
+
+    Example: `tokensvc keys client clients/planner-holder`
     """
     from tokensvc.signing.clientkeys import make_client_keys
 
@@ -242,6 +245,7 @@ def _client(
     say("for the agent", str(made.private))
     say("for the service", str(made.jwks))
     say("in [[agent]]", f'auth = "private_key_jwt", jwks_file = "{made.jwks}"')
+    say("or, to hold tokens", f'holder_jwks_file = "{made.jwks}"')
     say_next(render_command("check-config", config=DEFAULT_CONFIG))
 
 

@@ -8,12 +8,11 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
-from tokensvc.core.authority import is_resource
 from tokensvc.core.jsontext import JsonValue, parse_json_object
+from tokensvc.core.secure_url import is_loopback, require_secure_url
 from tokensvc.errors import Malformed, Unavailable, printable
 
 if TYPE_CHECKING:
@@ -38,27 +37,6 @@ class Reply:
         """The member of that name, if it is text that says something."""
         value = self.body.get(name)
         return value if isinstance(value, str) and value else None
-
-
-def require_secure_url(url: str) -> None:
-    """Refuse a URL over which a secret could be read on its way: https anywhere, http on a loopback address alone.
-
-    Raises: Malformed, which does not repeat the URL.
-    """
-    parts = _split(url)
-    # Visible ASCII, a scheme and no fragment; a user name before the host would go into logs.
-    if parts is None or not is_resource(url) or not parts.hostname or "@" in parts.netloc:
-        raise Malformed("not https://HOST[:PORT][/PATH], in ASCII, without user name and fragment")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise Malformed("not a https URL; http is for 127.0.0.1, [::1] and localhost only")
-
-
-def is_loopback(host: str) -> bool:
-    """True for this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def tls_for(url: str) -> ssl.SSLContext:
@@ -120,12 +98,3 @@ async def _read(response: "httpx2.Response", url: str) -> bytes:
         if len(body) > _MAX_BYTES:
             raise Unavailable(f"{host_of(url)} answers with more than {_MAX_BYTES} bytes")
     return bytes(body)
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for what is no port
-    except ValueError:
-        return None
-    return parts

@@ -17,8 +17,8 @@ from tokensvc.cli.console import (
     render_command,
     say_next,
 )
-from tokensvc.cli.judging import say_ascii_json, tree_console
 from tokensvc.cli.stored import use_store
+from tokensvc.cli.token_view import say_ascii_json, tree_console
 from tokensvc.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:

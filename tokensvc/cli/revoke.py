@@ -18,8 +18,8 @@ from tokensvc.cli.console import (
     say,
     say_next,
 )
-from tokensvc.cli.judging import say_ascii_json
 from tokensvc.cli.stored import use_store
+from tokensvc.cli.token_view import say_ascii_json
 from tokensvc.core.revocation import RevocationKind
 from tokensvc.errors import OAuthRefused
 
@@ -147,13 +147,11 @@ def _doubt(settings: "Settings", kind: RevocationKind, name: str) -> str | None:
             return "no agent of that id is registered here"
         case RevocationKind.ISSUER if name not in {
             settings.issuer,
-            *(provider.iss for provider in settings.identity_providers),
+            *(source.iss for source in settings.user_sources),
         }:
-            return "it is neither this token service nor an identity provider that is registered here"
-        case RevocationKind.USER if not any(
-            name.startswith(provider.subject_prefix) for provider in settings.identity_providers
-        ):
-            return "no identity provider that is registered here has users with names like this"
+            return "it is neither this token service nor an identity provider or authority that is registered here"
+        case RevocationKind.USER if not any(name.startswith(source.subject_prefix) for source in settings.user_sources):
+            return "no identity provider or authority that is registered here has users with names like this"
         case _:
             return None
 

@@ -1,9 +1,11 @@
 """`tokensvc serve`: the token service, in one process or several, until it is told to stop."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from urllib.parse import urlsplit
 
 import typer
 
@@ -43,7 +45,8 @@ def _serve(
 
     A second one ends it at once. SIGHUP: the configuration file is read again.
     Exit code 3: the configuration cannot be used. 4: the port or the store cannot be had now.
-    Over http it listens on a loopback address only. Set an https issuer when a proxy in front of it ends TLS.
+    Over http it listens on a loopback address only. Set an https issuer when a proxy in front of it ends TLS, or
+    server.tls_certificate_file for it to do so itself.
 
     Example: `tokensvc serve`
 
@@ -52,6 +55,7 @@ def _serve(
     settings = load_or_fail(config, as_json=False)
     host = settings.server.host if host is None else host
     port = settings.server.port if port is None else port
+    from tokensvc.settings.certificate_files import require_current_certificate
     from tokensvc.settings.start import require_private_when_plain, require_shareable
     from tokensvc.telemetry import Telemetry
     from tokensvc.wiring import require_startable
@@ -59,6 +63,7 @@ def _serve(
     try:
         require_private_when_plain(settings, host, file=str(config))
         require_shareable(settings, workers, file=str(config))
+        require_current_certificate(settings, now=int(time.time()))
         require_startable(settings)
     except ConfigurationError as exc:
         fail([exc], as_json=False)
@@ -166,11 +171,14 @@ def _announce(settings: "Settings", listener: "socket.socket", *, workers: int =
     from tokensvc.settings.values import MEMORY
 
     host, port = listener.getsockname()[:2]
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if settings.server.speaks_tls else "http"
+    address = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     say("listening on", address)
     say("issuer", settings.issuer)
     say("store", "in memory: all is forgotten when this ends" if settings.store.url == MEMORY else settings.store.shown)
     if workers > 1:
         say("workers", str(workers))
     say("to stop", "Ctrl-C")
-    say_next(f"curl -s {address}{metadata_paths(settings.issuer)[0]}")
+    # A certificate is for the host of the issuer, and hardly for an address.
+    origin = urlsplit(settings.issuer)._replace(path="").geturl() if settings.server.speaks_tls else address
+    say_next(f"curl -s {origin}{metadata_paths(settings.issuer)[0]}")

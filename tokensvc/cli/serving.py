@@ -86,7 +86,8 @@ class Process:
         """Raises: ConfigurationError."""
         store = open_store(settings, telemetry)
         service = Service(settings, store=store, telemetry=telemetry)
-        server = Server(uvicorn_config(service.app, telemetry=telemetry), is_worker=told.is_worker)
+        tls = None if service.tls is None else service.tls.context
+        server = Server(uvicorn_config(service.app, telemetry=telemetry), is_worker=told.is_worker, tls=tls)
         return cls(
             store=store,
             service=service,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from tokensvc.cli.console import ExitCode
-from tokensvc.cli.judging import Terms, add_command, render_chain, say_ascii_json, tree_console
+from tokensvc.cli.judging import Terms, add_command
+from tokensvc.cli.token_view import render_chain, say_ascii_json, tree_console
 from tokensvc.errors import TokenRefused
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ def _verify(token: str, terms: Terms, *, as_json: bool) -> None:
     The token comes from standard input:
 
         tokensvc verify --issuer https://tokens.example --audience https://api.example --jwks jwks.json < token.txt
+
+    Or with the terms in a file, as docs/verifier.md shows it:
+
+        tokensvc verify --expect terms.toml < token.txt
 
     Refused, and the reason is not enough? `tokensvc explain` takes the same options.
     """

@@ -19,7 +19,7 @@ from tokensvc.core.members import parse_integer, parse_jti, parse_text, parse_th
 from tokensvc.core.scope import ScopeSet, parse_scope, render_scope
 from tokensvc.errors import Malformed, Reason, TokenRefused
 
-__all__ = ["AccessTokenClaims", "Delegation", "parse_claims", "parse_delegation", "render_access_token"]
+__all__ = ["AccessTokenClaims", "Delegation", "parse_claims", "parse_cnf", "parse_delegation", "render_access_token"]
 
 _DETAILS: Final = "authorization_details"
 
@@ -71,7 +71,7 @@ def parse_claims(payload: Mapping[str, JsonValue]) -> AccessTokenClaims:
         exp=parse_integer(payload.get("exp"), "exp"),
         nbf=parse_integer(payload["nbf"], "nbf") if "nbf" in payload else None,
         jti=parse_jti(payload.get("jti")),
-        cnf=_parse_cnf(payload["cnf"]) if "cnf" in payload else None,
+        cnf=parse_cnf(payload["cnf"]) if "cnf" in payload else None,
         details=parse_stated_details(payload[_DETAILS]) if _DETAILS in payload else NO_DETAILS,
     )
 
@@ -110,7 +110,7 @@ def render_access_token(claims: AccessTokenClaims, chain: GrantChain) -> dict[st
     }
 
 
-def _parse_cnf(value: JsonValue) -> tuple[str, str]:
+def parse_cnf(value: JsonValue) -> tuple[str, str]:
     """The one confirmation method (RFC 7800 s3.1): two that disagree would leave the choice to whoever reads."""
     if isinstance(value, dict) and len(value) == 1:
         for member in ("jkt", "x5t#S256"):

@@ -31,6 +31,7 @@ __all__ = [
     "Signed",
     "parse_hop",
     "parse_root",
+    "parse_signed_hop",
     "render_hop",
     "render_root",
 ]
@@ -164,12 +165,13 @@ def parse_hop(value: JsonValue) -> Hop:
     members = _parse_entry(value)
     if members.keys() == _SIGNED:
         text = parse_text(members["jws"], "a signed hop")
-        return _parse_known_hop(text) if len(text) <= _MAX_KNOWN_BYTES else _parse_signed_hop(text)
+        return _parse_known_hop(text) if len(text) <= _MAX_KNOWN_BYTES else parse_signed_hop(text)
     _require_members(members, _BOUND_HOP if "cnf" in members else _HOP, "a hop")
     return _parse_hop_members(members, None)
 
 
-def _parse_signed_hop(text: str) -> Hop:
+def parse_signed_hop(text: str) -> Hop:
+    """The hop that a compact JWS says: a grant on its own, in no token yet. No copy is kept. Raises: Malformed."""
     members, signed = _open(text)
     _require_members(members, _SIGNED_HOP, "a signed hop")
     return _parse_hop_members(members, _parse_hop_claim(members, signed))
@@ -190,7 +192,7 @@ def _parse_hop_members(members: Mapping[str, JsonValue], claim: HopClaim | None)
 # The entries that others signed come back, byte for byte, in every token below them. Only texts in tokens whose own
 # signature verified come here.
 _parse_known_root: Final = lru_cache(maxsize=256)(_parse_signed_root)
-_parse_known_hop: Final = lru_cache(maxsize=256)(_parse_signed_hop)
+_parse_known_hop: Final = lru_cache(maxsize=256)(parse_signed_hop)
 
 
 def render_root(root: Root) -> dict[str, JsonValue]:

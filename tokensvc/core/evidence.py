@@ -19,7 +19,14 @@ from tokensvc.core.jws import encode_base64url, verify_signature
 from tokensvc.core.keyset import PublicKey, import_key
 from tokensvc.errors import KeyRefused, Reason, TokenRefused
 
-__all__ = ["GRANT_TYP", "ROOT_TYP", "FindKey", "require_hop_evidence", "require_root_evidence"]
+__all__ = [
+    "GRANT_TYP",
+    "ROOT_TYP",
+    "FindKey",
+    "require_hop_evidence",
+    "require_root_evidence",
+    "require_signed_as_stated",
+]
 
 ROOT_TYP: Final = "delegation-root+jwt"
 GRANT_TYP: Final = "delegation-grant+jwt"
@@ -37,6 +44,7 @@ class _StatedKey:
 FindKey = Callable[[str, str], PublicKey | None]
 """The key of that issuer and `kid`, or None."""
 
+_BAD_SIGNATURE: Final = "the signature of a grant does not verify"
 # What RFC 7638 hashes for each kind of key that a delegator may sign with, in its order.
 _JWK_MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
 
@@ -71,20 +79,36 @@ def require_root_evidence(
 def require_hop_evidence(hop: Hop, above: Entry, *, index: int, iss: str, sub: str, lineage: str) -> None:
     """Prove that a signed `hop` was made by the actor of the entry before it, for this place; a plain one passes.
 
-    Raises: TokenRefused (`grant_invalid`).
+    Raises: TokenRefused (`grant_invalid`), naming the hop.
     """
-    claim = hop.claim
-    if claim is None:
+    if hop.claim is None:
         return
+    try:
+        _require_claim(hop.claim, above, index=index, iss=iss, sub=sub, lineage=lineage)
+    except TokenRefused as exc:
+        raise _grant_invalid(f"hop {index}: {exc.description}") from exc
+
+
+def _require_claim(claim: HopClaim, above: Entry, *, index: int, iss: str, sub: str, lineage: str) -> None:
     if not isinstance(above, Hop):
         raise _grant_invalid("the first hop is signed, and the user has no key")
     if (claim.iss, claim.sub, claim.aud) != (above.actor, sub, iss):
-        raise _grant_invalid("a grant is of another delegator, user or token service")
+        raise _grant_invalid("the grant is of another delegator, user or token service")
     if claim.root != lineage or claim.index != index:
-        raise _grant_invalid("a grant is of another lineage or place")
+        raise _grant_invalid("the grant is of another lineage or place")
     key = _delegator_key(claim, jkt=above.jkt)
     if not _is_signed(claim.signed, key):
-        raise _grant_invalid("the signature of a grant does not verify")
+        raise _grant_invalid(_BAD_SIGNATURE)
+
+
+def require_signed_as_stated(claim: HopClaim) -> None:
+    """Prove that the key in the header of a grant made its signature. Whose key that is, only a chain can tell.
+
+    Raises: TokenRefused (`grant_invalid`).
+    """
+    stated = _read_stated_key(claim.signed.jws.header)
+    if not _is_signed(claim.signed, _delegator_key(claim, jkt=stated.thumbprint)):
+        raise _grant_invalid(_BAD_SIGNATURE)
 
 
 def _require_root_claim(root: Root, claim: RootClaim, first: Hop, *, iss: str) -> None:
@@ -99,11 +123,11 @@ def _delegator_key(claim: HopClaim, *, jkt: str | None) -> PublicKey:
     """The key in the header of a grant, once its thumbprint is the one that the entry before names."""
     stated = _read_stated_key(claim.signed.jws.header)
     if jkt is None or stated.thumbprint != jkt:
-        raise _grant_invalid("the key of a grant is not the one that its delegator is bound to")
+        raise _grant_invalid("the key of the grant is not the one that its delegator is bound to")
     key = _import_holder_key(stated.jwk)
     # A coordinate with zeros before it is the same key under another thumbprint, which no revocation would name.
     if key is None or key.thumbprint != jkt or stated.alg != key.alg:
-        raise _grant_invalid("the key of a grant is not fit for its alg")
+        raise _grant_invalid("the key of the grant is not fit for its alg")
     return key
 
 

@@ -22,6 +22,7 @@ from tokensvc.core.jsontext import JsonObject, JsonValue
 from tokensvc.errors import KeyRefused
 
 __all__ = [
+    "PRIVATE_MEMBERS",
     "Algorithm",
     "AsymmetricKey",
     "KeySet",
@@ -58,8 +59,9 @@ _ROCA_RESIDUES: Final = {
 _ED25519_P: Final = 2**255 - 19
 _ED25519_D: Final = -121665 * pow(121666, -1, _ED25519_P) % _ED25519_P
 
-_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_MATERIAL: Final = frozenset({"kty", "crv", "x", "y", "n", "e"}) | _PRIVATE_MEMBERS
+PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""The members of a JWK that nobody but its holder may see (RFC 7518 s6)."""
+_MATERIAL: Final = frozenset({"kty", "crv", "x", "y", "n", "e"}) | PRIVATE_MEMBERS
 
 
 class Algorithm(StrEnum):
@@ -273,7 +275,7 @@ def _parse_public_key(jwk: JsonValue) -> PublicKey | None:
     """The key, or None for one that is not meant for us. Raises: KeyRefused."""
     if not isinstance(jwk, dict):
         raise KeyRefused("a key in the set is not an object")
-    if jwk.get("kty") == "oct" or not _PRIVATE_MEMBERS.isdisjoint(jwk):
+    if jwk.get("kty") == "oct" or not PRIVATE_MEMBERS.isdisjoint(jwk):
         raise KeyRefused("a secret or private key stands in a public key set")
     if not _is_for_us(jwk):
         return None

@@ -21,8 +21,11 @@ CUSTOMERS: Final = "/customers"
 MAX_LIFETIME_S: Final = 300
 
 
-def make_api(*, resource: str, issuer: str, keys: KeySet, clock: Clock) -> Starlette:
-    """The API as `resource`: GET /customers needs the read scope, DELETE /customers/ID the scope for that."""
+def make_api(*, expect: Expectation, resource: str, issuer: str, keys: KeySet, clock: Clock) -> Starlette:
+    """The API as `resource`, which takes tokens on the terms `expect`.
+
+    GET /customers needs the read scope, DELETE /customers/ID the scope for that.
+    """
     customers = {"1": "Ada Lovelace", "2": "Grace Hopper"}
 
     async def read(request: Request) -> JSONResponse:
@@ -38,7 +41,7 @@ def make_api(*, resource: str, issuer: str, keys: KeySet, clock: Clock) -> Starl
     guard = Middleware(
         TokenMiddleware,
         keys=StaticKeys({issuer: keys}),
-        expect=Expectation.issuer_signed(issuers=[issuer], audiences=[resource]),
+        expect=expect,
         revocations=LifetimeOnly(max_s=MAX_LIFETIME_S),
         resource_metadata=metadata_url(resource),
         metadata=protected_resource_metadata(

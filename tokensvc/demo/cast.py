@@ -2,6 +2,9 @@
 
 alice may do six things. Of them planner may hold five, researcher three and fetcher two, and each delegates to
 the next only. scraper is a registered agent that nobody delegates to.
+
+With `Evidence.DELEGATOR` the three of the walk hold keys: their tokens are bound to them, and each signs what it
+delegates.
 """
 
 import json
@@ -10,8 +13,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
+from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import Algorithm
 from tokensvc.settings import AuthMethod
+from tokensvc.signing.keyfiles import make_key
+from tokensvc.verify import Evidence
 
 __all__ = [
     "CRM_SCOPES",
@@ -53,9 +59,10 @@ RESEARCHER_SCOPES: Final = CRM_SCOPES[:3]
 FETCHER_SCOPES: Final = CRM_SCOPES[:2]
 
 IDP_JWKS_FILE: Final = "idp.jwks.json"
-# Two algorithms, so that nothing in the demo works because both sides happen to use the same one.
+# Different algorithms, so that nothing in the demo works because both sides happen to use the same one.
 IDP_ALGORITHM: Final = Algorithm.RS256
 SIGNING_ALGORITHM: Final = Algorithm.ES256
+_HOLDER_ALGORITHM: Final = Algorithm.ED25519
 # 256 bits, as `tokensvc init` makes them.
 _SECRET_BYTES: Final = 32
 
@@ -80,6 +87,12 @@ class Client:
     may_delegate_to: tuple[str, ...] = ()
     fronts: tuple[str, ...] = ()
     client_secret: str = field(repr=False, default_factory=lambda: secrets.token_urlsafe(_SECRET_BYTES))
+    holder_key: SigningKey | None = None
+
+    @property
+    def holder_jwks_file(self) -> str:
+        """Where the public half of its holder key is."""
+        return f"{self.client_id}.holder.jwks.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +108,9 @@ class ResourceServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """Every registered party. `agents` are in the order in which they delegate."""
+    """Every registered party. `agents` are in the order in which they delegate; `evidence` is what their hops need."""
 
+    evidence: Evidence
     planner: Client
     researcher: Client
     fetcher: Client
@@ -110,9 +124,14 @@ class Cast:
         return (self.planner, self.researcher, self.fetcher)
 
 
-def make_cast(addresses: Addresses) -> Cast:
-    """The parties, each with a new secret."""
+def make_cast(addresses: Addresses, evidence: Evidence) -> Cast:
+    """The parties, each with a new secret, and the agents of the walk with a new key where they are to sign."""
+
+    def key() -> SigningKey | None:
+        return make_key(_HOLDER_ALGORITHM) if evidence is Evidence.DELEGATOR else None
+
     return Cast(
+        evidence=evidence,
         planner=Client(
             client_id="planner",
             auth_method=AuthMethod.CLIENT_SECRET_BASIC,
@@ -120,6 +139,7 @@ def make_cast(addresses: Addresses) -> Cast:
             resources=(addresses.crm, MAIL),
             may_delegate_to=("researcher",),
             fronts=(FRONT,),
+            holder_key=key(),
         ),
         researcher=Client(
             client_id="researcher",
@@ -127,12 +147,14 @@ def make_cast(addresses: Addresses) -> Cast:
             scopes=RESEARCHER_SCOPES,
             resources=(addresses.crm,),
             may_delegate_to=("fetcher",),
+            holder_key=key(),
         ),
         fetcher=Client(
             client_id="fetcher",
             auth_method=AuthMethod.CLIENT_SECRET_BASIC,
             scopes=FETCHER_SCOPES,
             resources=(addresses.crm,),
+            holder_key=key(),
         ),
         scraper=Client(
             client_id="scraper",
@@ -150,7 +172,7 @@ def render_config(cast: Cast, addresses: Addresses, *, store: str) -> str:
     port = int(addresses.issuer.rpartition(":")[2])
     tables = [
         "# Written by `tokensvc demo`: ports and secrets are of one run. To start one of your own: tokensvc init",
-        f"issuer = {_toml(addresses.issuer)}\n",
+        f"issuer = {_toml(addresses.issuer)}\nevidence = {_toml(cast.evidence)}\n",
         f"[store]\nurl = {_toml(store)}\n",
         f'[server]\nhost = "127.0.0.1"\nport = {port}\n',
         f'[keys]\ndir = "keys"\nalgorithm = {_toml(SIGNING_ALGORITHM)}\n',
@@ -180,6 +202,7 @@ def _agent(client: Client) -> str:
         default_resource=client.resources[0],
         may_delegate_to=client.may_delegate_to,
         fronts=client.fronts,
+        **({} if client.holder_key is None else {"holder_jwks_file": client.holder_jwks_file}),
     )
 
 

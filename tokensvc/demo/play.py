@@ -9,7 +9,7 @@ from tokensvc.demo.attacks import Attack, Finding, Scene, try_attack
 from tokensvc.demo.chain_view import loss
 from tokensvc.demo.walk import Lineage, Station, verify_offline, visit, walk
 from tokensvc.demo.world import World
-from tokensvc.errors import TokenRefused, Unavailable
+from tokensvc.errors import TokensvcError
 from tokensvc.verify import VerifiedToken
 
 __all__ = ["Report", "Walked", "play", "render_report"]
@@ -42,7 +42,7 @@ def play(world: World, attacks: Iterable[Attack]) -> Report:
     try:
         lineage = walk(world)
         walked = _look_at(world, lineage)
-    except (TokenRefused, Unavailable) as exc:
+    except TokensvcError as exc:
         return Report(walked=None, findings=(), failures=(f"the walk did not come to its end: {exc}",))
     scene = Scene(world=world, lineage=lineage)
     findings = tuple(try_attack(attack, scene) for attack in attacks)
@@ -98,6 +98,7 @@ def _render_finding(found: Finding) -> dict[str, JsonValue]:
         "place": attack.place,
         "expected": attack.expected,
         "reason": None if tried is None else tried.attack.reason,
+        "description": None if tried is None else tried.attack.description,
         "status": None if tried is None else tried.attack.status,
         "control_status": None if tried is None else tried.control.status,
         "ok": found.ok,

@@ -15,6 +15,7 @@ from tokensvc.core.authority import Authority
 from tokensvc.core.scope import render_scope
 from tokensvc.demo.api import MAX_LIFETIME_S
 from tokensvc.demo.attacks import Finding
+from tokensvc.demo.attacks.attempt import Group as AttackGroup
 from tokensvc.demo.cast import FETCHER_SCOPES, PLANNER_SCOPES
 from tokensvc.demo.chain_view import loss, visible
 from tokensvc.demo.play import Report, Walked
@@ -108,6 +109,9 @@ def _findings(findings: tuple[Finding, ...]) -> Iterator[RenderableType]:
         table.add_column(min_width=_ANSWER_WIDTH)
         for found in members:
             table.add_row(*_finding(found))
+            if group is AttackGroup.TURNED and found.tried is not None:
+                # It is the verifier's word that names the hop.
+                table.add_row(Text(f"  {found.tried.attack.description}", "dim"))
         yield Padding(table, _INDENT, expand=False)
 
 

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from tokensvc.client import Lease
 from tokensvc.demo.api import MAX_LIFETIME_S
 from tokensvc.demo.cast import FETCHER_SCOPES, PLANNER_SCOPES, RESEARCHER_SCOPES, Client
 from tokensvc.demo.wire import Answer
 from tokensvc.demo.world import World
-from tokensvc.verify import Expectation, LifetimeOnly, StaticKeys, VerifiedToken, verify_token
+from tokensvc.verify import LifetimeOnly, StaticKeys, VerifiedToken, verify_token
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 from tokensvc.wiring import system_clock
 
 __all__ = ["Delegation", "Lineage", "Station", "verify_offline", "visit", "walk"]
@@ -43,42 +45,36 @@ class Station:
     api: Answer
 
 
-def start(world: World) -> str:
-    """Planner's token, from alice's. Raises: Unavailable when it is refused, as all here."""
-    return world.wire.exchange(
-        world.cast.planner, world.subject_token, scope=PLANNER_SCOPES, resource=world.addresses.crm
-    ).token()
-
-
 def delegate(
-    world: World, token: str, *, delegator: Client, delegatee: Client, scope: tuple[str, ...], lifetime_s: int
-) -> Delegation:
-    """`delegator` exchanges its `token` for an exchange-only one, which `delegatee` renews into a token for the API."""
-    crm, name = world.addresses.crm, delegatee.client_id
-    exchange_only = world.wire.exchange(
-        delegator, token, scope=scope, resource=crm, requested_actor=name, requested_lifetime_s=lifetime_s
-    ).token()
-    picked_up = world.wire.exchange(delegatee, exchange_only, scope=scope, resource=crm, requested_actor=name).token()
-    return Delegation(exchange_only=exchange_only, token=picked_up)
+    world: World, lease: Lease, *, delegatee: Client, scope: tuple[str, ...], lifetime_s: int, may_delegate: bool
+) -> tuple[Lease, Delegation]:
+    """What the holder of `lease` hands over to `delegatee`, and the lease that this one picks up with it."""
+    handed = lease.delegate(to=delegatee.client_id, scope=scope, lifetime_s=lifetime_s, may_delegate=may_delegate)
+    received = world.agent(delegatee).receive(handed)
+    return received, Delegation(exchange_only=handed, token=received.token())
 
 
 def walk(world: World) -> Lineage:
-    """The whole way down, once."""
+    """The whole way down, once, with the client library. Raises: TokensvcError when a step is refused."""
     planner, researcher, fetcher = world.cast.agents
-    first = start(world)
-    second = delegate(
-        world, first, delegator=planner, delegatee=researcher, scope=RESEARCHER_SCOPES, lifetime_s=_RESEARCHER_S
+    first = world.agent(planner).start(world.subject_token, scope=PLANNER_SCOPES, resource=world.addresses.crm)
+    second, to_researcher = delegate(
+        world, first, delegatee=researcher, scope=RESEARCHER_SCOPES, lifetime_s=_RESEARCHER_S, may_delegate=True
     )
-    third = delegate(
-        world, second.token, delegator=researcher, delegatee=fetcher, scope=FETCHER_SCOPES, lifetime_s=_FETCHER_S
+    _, to_fetcher = delegate(
+        world, second, delegatee=fetcher, scope=FETCHER_SCOPES, lifetime_s=_FETCHER_S, may_delegate=False
     )
-    return Lineage(planner=first, researcher=second, fetcher=third)
+    return Lineage(planner=first.token(), researcher=to_researcher, fetcher=to_fetcher)
 
 
 def visit(world: World, lineage: Lineage) -> tuple[Station, ...]:
     """Every agent of `lineage`, each with a real call of the API."""
     return tuple(
-        Station(holder=client.client_id, story=story, api=world.wire.read_customers(token))
+        Station(
+            holder=client.client_id,
+            story=story,
+            api=world.wire.read_customers(token, proven_by=client.holder_key),
+        )
         for client, story, token in zip(
             world.cast.agents,
             (
@@ -97,7 +93,9 @@ def verify_offline(world: World, token: str) -> VerifiedToken:
     return verify_token(
         token,
         keys=StaticKeys({world.addresses.issuer: world.keys}),
-        expect=Expectation.issuer_signed(issuers=[world.addresses.issuer], audiences=[world.addresses.crm]),
+        expect=world.expect,
         now=system_clock(),
         revocations=LifetimeOnly(max_s=MAX_LIFETIME_S),
+        # The API saw the proof; here it is the chain that is looked at.
+        proof=UnsafeHolderProvenUpstream(),
     )

@@ -7,11 +7,14 @@ from typing import Final, Self
 
 import httpx2
 
+from tokensvc.client import make_proof
 from tokensvc.core.jsontext import JsonValue, parse_json_object
+from tokensvc.core.jws import SigningKey
 from tokensvc.demo.api import CUSTOMERS
 from tokensvc.demo.cast import Addresses, Client, ResourceServer
 from tokensvc.errors import Malformed, Unavailable
 from tokensvc.settings import AuthMethod
+from tokensvc.wiring import system_clock
 
 __all__ = ["ACCESS_TOKEN_TYPE", "Answer", "Endpoints", "Wire"]
 
@@ -31,6 +34,11 @@ class Answer:
     def is_yes(self) -> bool:
         """True when what was asked for was granted; of an introspection, when the token is active."""
         return self.status == _OK and self.body.get("active") is not False
+
+    @property
+    def description(self) -> str:
+        """What was said about it to whoever asked."""
+        return str(self.body.get("error_description") or "")
 
     @property
     def reason(self) -> str:
@@ -95,9 +103,12 @@ class Wire:
         resource: str,
         requested_actor: str | None = None,
         requested_lifetime_s: int | None = None,
+        proven_by: SigningKey | None = None,
+        grant: str | None = None,
     ) -> Answer:
-        """POST /token (RFC 8693). What is None is left out."""
+        """POST /token (RFC 8693), with a proof of the key `proven_by`. What is None is left out."""
         optional = {
+            "delegation_grant": grant,
             "scope": None if scope is None else " ".join(scope),
             "requested_actor": requested_actor,
             "requested_lifetime_s": None if requested_lifetime_s is None else str(requested_lifetime_s),
@@ -109,7 +120,8 @@ class Wire:
             "resource": resource,
             **{name: value for name, value in optional.items() if value is not None},
         }
-        return self._post(self.discover().token_endpoint, form, client=client)
+        url = self.discover().token_endpoint
+        return self._post(url, form, client=client, proof=_proof(proven_by, "POST", url, None))
 
     def introspect(self, caller: ResourceServer, token: str) -> Answer:
         """POST /introspect (RFC 7662)."""
@@ -119,24 +131,42 @@ class Wire:
         """POST /revoke (RFC 7009): the last hop of `token`, and all below it."""
         return self._post(self.discover().revocation_endpoint, {"token": token}, client=client)
 
-    def read_customers(self, token: str) -> Answer:
-        """GET /customers at the API."""
-        return self.get(self._addresses.crm + CUSTOMERS, token=token)
+    def read_customers(self, token: str, *, proven_by: SigningKey | None = None) -> Answer:
+        """GET /customers at the API: as a Bearer token, or with a proof of a key (RFC 9449 s7.1)."""
+        return self.call("GET", self._addresses.crm + CUSTOMERS, token, proven_by)
 
-    def delete_customer(self, token: str) -> Answer:
+    def delete_customer(self, token: str, *, proven_by: SigningKey | None = None) -> Answer:
         """DELETE /customers/2 at the API."""
-        url = f"{self._addresses.crm}{CUSTOMERS}/2"
-        return self._send(self._http.build_request("DELETE", url, headers=_bearer(token)))
+        return self.call("DELETE", f"{self._addresses.crm}{CUSTOMERS}/2", token, proven_by)
 
-    def _post(self, url: str, form: dict[str, str], *, client: Client | ResourceServer | None = None) -> Answer:
-        headers: dict[str, str] = {}
+    def call(self, method: str, url: str, token: str, proven_by: SigningKey | None) -> Answer:
+        """A call of the API."""
+        proof = _proof(proven_by, method, url, token)
+        if proof is not None:
+            return self.send_with_proof(method, url, token, proof)
+        return self._send(self._http.build_request(method, url, headers=_bearer(token)))
+
+    def send_with_proof(self, method: str, url: str, token: str, proof: str) -> Answer:
+        """A call of the API with this proof, which may have been sent before."""
+        headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
+        return self._send(self._http.build_request(method, url, headers=headers))
+
+    def _post(
+        self,
+        url: str,
+        form: dict[str, str],
+        *,
+        client: Client | ResourceServer | None = None,
+        proof: str | None = None,
+    ) -> Answer:
+        headers: dict[str, str] = {} if proof is None else {"DPoP": proof}
         match client:
             case None:
                 pass
             case _ if client.auth_method is AuthMethod.CLIENT_SECRET_POST:
                 form = {**form, "client_id": client.client_id, "client_secret": client.client_secret}
             case _:
-                headers = _basic(client)
+                headers |= _basic(client)
         return self._send(self._http.build_request("POST", url, data=form, headers=headers))
 
     def _send(self, request: httpx2.Request) -> Answer:
@@ -146,6 +176,10 @@ class Wire:
         except (httpx2.HTTPError, Malformed) as exc:
             raise Unavailable(f"no answer in JSON from {request.url} ({type(exc).__name__})") from exc
         return Answer(status=response.status_code, body=body)
+
+
+def _proof(key: SigningKey | None, method: str, url: str, token: str | None) -> str | None:
+    return None if key is None else make_proof(key, method=method, url=url, now=system_clock(), token=token)
 
 
 def _bearer(token: str | None) -> dict[str, str]:

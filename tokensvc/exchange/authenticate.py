@@ -1,4 +1,4 @@
-"""Client authentication (RFC 6749 s2.3, RFC 7521 s4.2). The one source of a client's identity.
+"""Client authentication (RFC 6749 s2.3, RFC 7521 s4.2, RFC 8705 s2). The one source of a client's identity.
 
 Whatever is wrong before a client has proven who it is, the answer is the same `invalid_client`: an unknown client, a
 wrong secret or key, the wrong method and a disabled agent are not told apart.
@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
+from tokensvc.core.certificate import ClientCertificate
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused
 from tokensvc.exchange.assertion import CLIENT_ASSERTION, Assertion, open_assertion, require_assertion
+from tokensvc.exchange.client_certificate import ClientAuthorities
 from tokensvc.exchange.parties import Agent, AuthMethod, Party, Registry, Terms
 from tokensvc.exchange.subject import subject_of
 from tokensvc.exchange.workload import open_workload_token, platform_of, require_workload_token
 from tokensvc.ports import Clock, Committed, IssuanceStore
 
-__all__ = ["ClientAssertion", "ClientAuthenticator", "ClientSecret"]
+__all__ = ["ClientAssertion", "ClientAuthenticator", "ClientSecret", "Credentials", "TlsCertificate"]
 
 # No secret has this digest of nothing but zeros; it costs an unknown client what a known one costs.
 _NO_DIGEST: Final = ("0" * 64,)
@@ -54,18 +56,44 @@ class ClientAssertion:
         return subject_of(self.assertion)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsCertificate:
+    """A certificate whose key the client proved in the handshake, and `client_id`, which says whose it is to be."""
+
+    client_id: str
+    certificate: ClientCertificate
+
+    @property
+    def claimed_id(self) -> str | None:
+        """Who the client says it is."""
+        return self.client_id
+
+
+Credentials = ClientSecret | ClientAssertion | TlsCertificate
+
+
 class ClientAuthenticator:
     """Tells who sent a request, at every endpoint alike. An agent's own assertion is used up by that."""
 
-    __slots__ = ("_clock", "_registry", "_store", "_terms")
+    __slots__ = ("_authorities", "_clock", "_registry", "_store", "_terms")
 
-    def __init__(self, *, registry: Registry, terms: Terms, store: IssuanceStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        terms: Terms,
+        store: IssuanceStore,
+        clock: Clock,
+        authorities: ClientAuthorities | None = None,
+    ) -> None:
+        """`authorities` may say whose a certificate is; without them none may."""
+        self._authorities = ClientAuthorities() if authorities is None else authorities
         self._registry = registry
         self._terms = terms
         self._store = store
         self._clock = clock
 
-    async def authenticate(self, credentials: ClientSecret | ClientAssertion | None) -> Party:
+    async def authenticate(self, credentials: Credentials | None) -> Party:
         """The agent or resource that `credentials` prove.
 
         Raises: OAuthRefused (`invalid_client`); Unavailable when the store cannot tell whether an assertion was used,
@@ -76,6 +104,8 @@ class ClientAuthenticator:
                 party = _party_with_secret(credentials, self._registry)
             case ClientAssertion():
                 party = await self._agent_with_jwt(credentials)
+            case TlsCertificate():
+                party = self._agent_with_certificate(credentials)
             case None:
                 party = None
         if party is None:
@@ -106,6 +136,25 @@ class ClientAuthenticator:
         except Malformed as exc:
             raise _invalid_client(exc.description) from exc
         return agent
+
+    def _agent_with_certificate(self, credentials: TlsCertificate) -> Agent | None:
+        agent, certificate, now = (
+            self._registry.enabled_agent(credentials.client_id),
+            credentials.certificate,
+            self._clock(),
+        )
+        if agent is None:
+            return None
+        match agent.auth:
+            case AuthMethod.SELF_SIGNED_TLS_CLIENT_AUTH:
+                is_its = certificate.thumbprint in agent.certificate_thumbprints and certificate.is_valid_at(now)
+            case AuthMethod.TLS_CLIENT_AUTH:
+                subject = agent.certificate_subject
+                is_its = subject is not None and subject.fits(certificate.content)
+                is_its = is_its and self._authorities.vouch_for(certificate, now=now)
+            case _:
+                is_its = False
+        return agent if is_its else None
 
     async def _agent_with_assertion(self, credentials: ClientAssertion) -> Agent | None:
         agent = self._registry.enabled_agent(credentials.claimed_id or "")

@@ -30,9 +30,12 @@ from tokensvc.exchange.request import ExchangeRequest
 __all__ = [
     "Wanted",
     "covered_details",
+    "parse_requested_details",
+    "parse_scope_of_request",
     "parse_wanted",
     "require_attenuated",
     "require_meaning",
+    "require_usable",
     "require_within_ceiling",
 ]
 
@@ -57,15 +60,34 @@ def parse_wanted(request: ExchangeRequest, grammar: ScopeGrammar) -> Wanted:
         raise OAuthRefused(
             OAuthError.INVALID_SCOPE, Reason.SCOPE_MISSING, "scope is required: leaving it out never means everything"
         )
+    return Wanted(
+        parse_scope_of_request(request.scope, grammar), parse_requested_details(request.authorization_details)
+    )
+
+
+def parse_scope_of_request(text: str, grammar: ScopeGrammar) -> ScopeSet:
+    """What the parameter `scope` says. Raises: OAuthRefused (`invalid_scope`)."""
     try:
-        scope = parse_requested_scope(request.scope)
+        scope = parse_requested_scope(text)
+    except Malformed as exc:
+        raise _refuse_scope(exc) from exc
+    require_usable(scope, grammar)
+    return scope
+
+
+def require_usable(scope: ScopeSet, grammar: ScopeGrammar) -> None:
+    """Return when every scope is well-formed in `grammar`. Raises: OAuthRefused (`invalid_scope`)."""
+    try:
         require_grammar(scope, grammar)
     except Malformed as exc:
-        raise OAuthRefused(OAuthError.INVALID_SCOPE, exc.reason, exc.description) from exc
-    return Wanted(scope, _parse_details(request.authorization_details))
+        raise _refuse_scope(exc) from exc
 
 
-def _parse_details(text: str | None) -> Details | None:
+def parse_requested_details(text: str | None) -> Details | None:
+    """What the parameter `authorization_details` says; None where it is absent.
+
+    Raises: OAuthRefused (`invalid_authorization_details`).
+    """
     if text is None:
         return None
     encoded = text.encode("utf-8")
@@ -152,6 +174,10 @@ def require_meaning(scope: ScopeSet, resources: Iterable[str], *, registry: Regi
 def _shown(scope: ScopeSet) -> str:
     # A token or secret that was put into the wrong parameter does not come back in an answer, nor into a record.
     return without_secrets(render_scope(scope))
+
+
+def _refuse_scope(exc: Malformed) -> OAuthRefused:
+    return OAuthRefused(OAuthError.INVALID_SCOPE, exc.reason, exc.description)
 
 
 def _refuse_details(reason: Reason, description: str) -> OAuthRefused:

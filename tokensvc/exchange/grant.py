@@ -10,12 +10,14 @@ from enum import StrEnum
 from tokensvc.core.authority import Authority
 from tokensvc.core.chain import GrantChain, Hop, Root
 from tokensvc.core.details import NO_DETAILS
+from tokensvc.core.entry import Evidence
 from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import usable_scope
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.authority import Wanted, require_within_ceiling
 from tokensvc.exchange.hop import Asker, invalid_request, new_hop
 from tokensvc.exchange.parties import Agent, Registry
+from tokensvc.exchange.root_token import SignedRoot, require_within_authority
 from tokensvc.exchange.target import Target, require_target_allowed, resolve_target
 from tokensvc.exchange.user_token import UserToken
 from tokensvc.verify import VerifiedToken
@@ -24,10 +26,16 @@ __all__ = [
     "NewEntry",
     "Proposal",
     "Shape",
+    "at_hand",
+    "is_server",
     "propose_from_token",
     "propose_start",
+    "propose_start_from_root",
+    "refuse_delegatee",
     "require_actor",
     "require_actor_of_start",
+    "require_depth",
+    "require_still_allowed",
 ]
 
 
@@ -37,14 +45,17 @@ class Shape(StrEnum):
     START = "start"
     DELEGATE = "delegate"
     ACCEPT = "accept"
-    """A server goes on with what was presented to it."""
+    """An agent redeems what another one signed for it, or a server goes on with what was presented to it."""
     RENEW = "renew"
     NARROW = "narrow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEntry:
-    """An entry that is about to exist. `made_from`, of a root: the SHA-256 of its subject token, unsigned."""
+    """An entry that is about to exist. `made_from`, of a root: the SHA-256 of its subject token, unsigned.
+
+    A root that an authority signed may have been used before; it is the same when that is the same.
+    """
 
     entry: Root | Hop
     made_from: str | None = None
@@ -52,7 +63,7 @@ class NewEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """The chain and audience of the token to be issued.
+    """The chain, the audience and the `cnf` (member, value) of the token to be issued.
 
     `new_entries` did not exist before; `also_revocable` is what has to be clear of revocations besides the chain.
     """
@@ -60,14 +71,18 @@ class Proposal:
     shape: Shape
     chain: GrantChain
     audience: str
+    cnf: tuple[str, str] | None
     new_entries: tuple[NewEntry, ...]
     also_revocable: tuple[Revocable, ...] = ()
 
 
 def require_actor_of_start(asker: Asker) -> None:
     """Step 7 for a start: it is for the client itself. Raises: OAuthRefused."""
+    if asker.request.delegation_grant is not None:
+        # The user, who delegates here, has no key.
+        raise invalid_request(Reason.GRANT_INVALID, "delegation_grant: the first hop is not signed")
     if asker.request.requested_actor not in {None, asker.client.id}:
-        raise _refuse_delegatee("a start is for the client itself; delegate from the token that it gives")
+        raise refuse_delegatee("a start is for the client itself; delegate from the token that it gives")
 
 
 def require_actor(asker: Asker, subject: VerifiedToken) -> Agent:
@@ -86,18 +101,23 @@ def require_actor(asker: Asker, subject: VerifiedToken) -> Agent:
     # An agent that is unknown, disabled or not allowed gets one answer: nobody learns who exists.
     actor = asker.registry.enabled_agent(requested_actor)
     if actor is None or not asker.registry.may_delegate(client.id, requested_actor):
-        raise _refuse_delegatee("the client may not delegate to the requested_actor")
+        raise refuse_delegatee("the client may not delegate to the requested_actor")
     return actor
+
+
+def is_server(client: Agent, subject: VerifiedToken) -> bool:
+    """True when `client` is the server of the token's `aud`, to which another agent presented it."""
+    return subject.actor != client.id and subject.audience in client.serves
 
 
 def _require_server(asker: Asker, subject: VerifiedToken) -> Agent:
     """The client as the server of the token's `aud`, to which the token was presented by its actor."""
     client = asker.client
-    if subject.audience not in client.serves or asker.request.requested_actor not in {None, client.id}:
+    if not is_server(client, subject) or asker.request.requested_actor not in {None, client.id}:
         # Whoever else holds this token saw it or stole it.
         raise invalid_request(Reason.NOT_CURRENT_ACTOR, "the client is not the current actor of the subject_token")
     if not asker.registry.may_delegate(subject.actor, client.id):
-        raise _refuse_delegatee("the current actor may not delegate to the client")
+        raise refuse_delegatee("the current actor may not delegate to the client")
     return client
 
 
@@ -107,17 +127,42 @@ def propose_start(asker: Asker, user: UserToken) -> Proposal:
     require_target_allowed(  # step 10
         target, parent=user.issuer.ceiling_resources, actor=asker.client, registry=asker.registry
     )
-    root = _root(asker, user)
+    return _propose_start(asker, target, _root(asker, user), made_from=user.sha256, also_revocable=user.revocables())
+
+
+def propose_start_from_root(asker: Asker, signed: SignedRoot) -> Proposal:
+    """What the authority signed, as it is, and the agent that it names below it. Raises: OAuthRefused."""
+    require_within_authority(signed, registry=asker.registry, terms=asker.terms, now=asker.now)
+    root = signed.root
+    target = _resolve_target(asker)
+    require_target_allowed(  # step 10
+        target, parent=root.authority.resources, actor=asker.client, registry=asker.registry
+    )
+    return _propose_start(asker, target, root, made_from=signed.sha256, also_revocable=signed.revocables())
+
+
+def _propose_start(
+    asker: Asker, target: Target, root: Root, *, made_from: str, also_revocable: tuple[Revocable, ...]
+) -> Proposal:
     above = root.authority
     hop = new_hop(
-        asker, target, asker.wanted(), above=above, until=above.exp, parent=root.jti, actor=asker.client, index=1
+        asker,
+        target,
+        asker.wanted(),
+        above=above,
+        until=above.exp,
+        parent=root.jti,
+        actor=asker.client,
+        index=1,
+        jkt=asker.proven.key_of_hop(asker.client),
     )
     return Proposal(
         shape=Shape.START,
         chain=GrantChain(root=root, hops=(hop,)),
         audience=target.audience(asker.terms.issuer),
-        new_entries=(NewEntry(entry=root, made_from=user.sha256), NewEntry(entry=hop)),
-        also_revocable=user.revocables(),
+        cnf=asker.proven.cnf_of_token(asker.client, hop.jkt),
+        new_entries=(NewEntry(entry=root, made_from=made_from), NewEntry(entry=hop)),
+        also_revocable=also_revocable,
     )
 
 
@@ -126,12 +171,12 @@ def propose_from_token(asker: Asker, subject: VerifiedToken, actor: Agent) -> Pr
 
     Raises: OAuthRefused.
     """
-    _require_still_allowed(asker, subject.chain)  # step 8
+    require_still_allowed(asker, subject)  # step 8
     if actor.id == subject.actor:
         return _propose_for_itself(asker, subject)
     if actor.id in subject.actors:  # step 9
         raise invalid_request(Reason.LOOP, "the actor is in the chain already")
-    _require_depth(asker, subject)
+    require_depth(asker, subject)
     target = _resolve_target(asker)
     if actor.id == asker.client.id:
         return _propose_accept(asker, subject, target)
@@ -141,7 +186,7 @@ def propose_from_token(asker: Asker, subject: VerifiedToken, actor: Agent) -> Pr
 
 def _propose_accept(asker: Asker, subject: VerifiedToken, target: Target) -> Proposal:
     """A server reaches what it may reach at all, that the delegator named as well, while that one token lives."""
-    reachable = _at_hand(subject, asker.registry) & asker.client.downstream_resources
+    reachable = at_hand(subject, asker.registry) & asker.client.downstream_resources
     require_target_allowed(target, parent=reachable, actor=asker.client, registry=asker.registry)
     return _propose_hop(asker, subject, target, asker.wanted(), actor=asker.client, shape=Shape.ACCEPT)
 
@@ -158,7 +203,7 @@ def _propose_for_itself(asker: Asker, subject: VerifiedToken) -> Proposal:
         )
     if _is_renewal(granted, wanted, target):
         return _propose_renewal(asker, subject, target)
-    _require_depth(asker, subject)
+    require_depth(asker, subject)
     _require_target_within(subject, target, asker.client, asker.registry)
     return _propose_hop(asker, subject, target, wanted, actor=asker.client, shape=Shape.NARROW)
 
@@ -168,10 +213,19 @@ def _propose_hop(
 ) -> Proposal:
     leaf = subject.chain.leaf
     above = leaf.authority
+    _require_issuer_evidence_enough(asker, subject, target)
     # A presented token lends what it grants, and no longer than it lives itself.
     until = subject.exp if shape is Shape.ACCEPT else above.exp
     hop = new_hop(
-        asker, target, wanted, above=above, until=until, parent=leaf.jti, actor=actor, index=subject.depth + 1
+        asker,
+        target,
+        wanted,
+        above=above,
+        until=until,
+        parent=leaf.jti,
+        actor=actor,
+        index=subject.depth + 1,
+        jkt=_key_of_hop(asker, leaf, actor=actor, shape=shape),
     )
     # What was taken from the delegator since it got its hop is not its to hand on.
     require_within_ceiling(wanted.scope, asker.registry.agents[subject.actor], asker.terms.order.grammar)
@@ -181,20 +235,43 @@ def _propose_hop(
         shape=shape,
         chain=GrantChain(root=subject.chain.root, hops=(*subject.chain.hops, hop)),
         audience=asker.terms.issuer if for_another else target.audience(asker.terms.issuer),
+        cnf=_cnf_of(hop.jkt) if for_another else asker.proven.cnf_of_token(actor, hop.jkt),
         new_entries=(NewEntry(entry=hop),),
     )
 
 
+def _require_issuer_evidence_enough(asker: Asker, subject: VerifiedToken, target: Target) -> None:
+    """Where hops have to be signed by their delegator, the word of this service is not enough."""
+    if asker.terms.evidence is Evidence.DELEGATOR or asker.registry.wants_signed_hop(subject.actor, target.resources):
+        problem = "such a hop has to be signed by its delegator: send it as delegation_grant"
+        raise invalid_request(Reason.EVIDENCE_INSUFFICIENT, problem)
+
+
+def _key_of_hop(asker: Asker, leaf: Hop, *, actor: Agent, shape: Shape) -> str | None:
+    """The key of a new hop: a key once bound stays; another agent's is the one that it registered."""
+    match shape:
+        case Shape.DELEGATE:
+            return actor.holder_jkt
+        case Shape.NARROW if leaf.jkt is not None:
+            return leaf.jkt
+        case _:
+            return asker.proven.key_of_hop(actor)
+
+
+def _cnf_of(jkt: str | None) -> tuple[str, str] | None:
+    return None if jkt is None else ("jkt", jkt)
+
+
 def _require_target_within(subject: VerifiedToken, target: Target, actor: Agent, registry: Registry) -> None:
     """Step 10."""
-    require_target_allowed(target, parent=_at_hand(subject, registry), actor=actor, registry=registry)
+    require_target_allowed(target, parent=at_hand(subject, registry), actor=actor, registry=registry)
 
 
-def _at_hand(subject: VerifiedToken, registry: Registry) -> frozenset[str]:
+def at_hand(subject: VerifiedToken, registry: Registry) -> frozenset[str]:
     """The resources of a presented hop that its holder, and its user, may still have by now."""
-    provider = registry.provider_of(subject.sub)
+    source = registry.source_of(subject)
     resources = subject.chain.leaf.authority.resources & registry.agents[subject.actor].resources
-    return resources if provider is None else resources & provider.ceiling_resources
+    return resources if source is None else resources & source.ceiling_resources
 
 
 def _is_renewal(granted: Authority, wanted: Wanted, target: Target) -> bool:
@@ -212,7 +289,11 @@ def _propose_renewal(asker: Asker, subject: VerifiedToken, target: Target) -> Pr
         _require_target_within(subject, target, asker.client, asker.registry)
     require_within_ceiling(granted.scope, asker.client, asker.terms.order.grammar)
     return Proposal(
-        shape=Shape.RENEW, chain=subject.chain, audience=target.audience(asker.terms.issuer), new_entries=()
+        shape=Shape.RENEW,
+        chain=subject.chain,
+        audience=target.audience(asker.terms.issuer),
+        cnf=asker.proven.cnf_of_token(asker.client, subject.chain.leaf.jkt),
+        new_entries=(),
     )
 
 
@@ -241,19 +322,24 @@ def _resolve_target(asker: Asker) -> Target:
     return resolve_target(asker.request, asker.client, registry=asker.registry, terms=asker.terms)
 
 
-def _require_depth(asker: Asker, subject: VerifiedToken) -> None:
+def require_depth(asker: Asker, subject: VerifiedToken) -> None:
+    """Return when a hop may stand below `subject` (step 9). Raises: OAuthRefused (`depth_exceeded`)."""
     index = subject.depth + 1
     if index > min(subject.chain.leaf.authority.max_depth, asker.terms.max_depth):
         raise invalid_request(Reason.DEPTH_EXCEEDED, f"hop {index} would be deeper than allowed")
 
 
-def _require_still_allowed(asker: Asker, chain: GrantChain) -> None:
-    """The user's issuer, the agents and the delegations of the chain: what was taken back since counts now."""
-    if not asker.registry.is_user(chain.root.sub):
+def require_still_allowed(asker: Asker, subject: VerifiedToken) -> None:
+    """The user's issuer, the agents and the delegations of the chain: what was taken back since counts now (step 8).
+
+    Raises: OAuthRefused (`root_invalid`, `delegatee_not_allowed`).
+    """
+    if not asker.registry.knows_user_of(subject):
         raise invalid_request(Reason.ROOT_INVALID, "subject_token: the user is of no identity provider registered here")
-    if not asker.registry.still_allows(chain.actors):
-        raise _refuse_delegatee("an agent or a delegation in the chain is not allowed any more")
+    if not asker.registry.still_allows(subject.chain.actors):
+        raise refuse_delegatee("an agent or a delegation in the chain is not allowed any more")
 
 
-def _refuse_delegatee(description: str) -> OAuthRefused:
+def refuse_delegatee(description: str) -> OAuthRefused:
+    """One refusal for an agent that is unknown, disabled or not one to delegate to."""
     return invalid_request(Reason.DELEGATEE_NOT_ALLOWED, description)

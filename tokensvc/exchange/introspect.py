@@ -1,5 +1,6 @@
 """Introspection (RFC 7662): what a token says now, for those it concerns, and nothing at all for anyone else."""
 
+from functools import partial
 from typing import Final
 
 from tokensvc.core.chain import PROFILE, render_act, render_grant_chain
@@ -7,10 +8,13 @@ from tokensvc.core.details import render_details
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import TokenRefused
+from tokensvc.exchange.chain_keys import ChainKeys, judge_with
+from tokensvc.exchange.holder import token_type_of
 from tokensvc.exchange.parties import Agent, Party, Registry, Resource, Terms
 from tokensvc.ports import Clock, Signer, Store
-from tokensvc.verify import StaticKeys, VerifiedToken, verify_token
+from tokensvc.verify import KeySource, VerifiedToken, verify_token
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 __all__ = ["INACTIVE", "IntrospectionService"]
 
@@ -32,29 +36,36 @@ class IntrospectionService:
     async def introspect(self, token: str, caller: Party) -> dict[str, JsonValue]:
         """The members of RFC 7662 s2.2 for an active token; `INACTIVE` for anything else and anyone else.
 
-        Raises: Unavailable when the store cannot tell whether the token is revoked.
+        Raises: Unavailable when the store cannot tell whether it is revoked, or an authority's key cannot be had.
         """
         try:
-            verified = self._verify(token)
+            verified = await judge_with(self._keys(), partial(self._verify, token))
         except TokenRefused:
             return dict(INACTIVE)
         if not _concerns(verified, caller):
             return dict(INACTIVE)
         # What was taken back since counts here as it does in the exchange.
-        if not (self._registry.is_user(verified.sub) and self._registry.still_allows(verified.actors)):
+        if not (self._registry.knows_user_of(verified) and self._registry.still_allows(verified.actors)):
             return dict(INACTIVE)
         if await self._store.is_revoked(self._registry.revocables_of(verified)):
             return dict(INACTIVE)
         return _describe(verified)
 
-    def _verify(self, token: str) -> VerifiedToken:
+    def _keys(self) -> ChainKeys:
+        return ChainKeys(
+            issuer=self._terms.issuer, own=self._signer.public_keys(), authorities=self._registry.authorities
+        )
+
+    def _verify(self, token: str, keys: KeySource) -> VerifiedToken:
         expect = self._terms.expect(frozenset({self._terms.issuer, *self._registry.resources}))
         return verify_token(
             token,
-            keys=StaticKeys({self._terms.issuer: self._signer.public_keys()}),
+            keys=keys,
             expect=expect,
             now=self._clock(),
             revocations=UnsafeRevocationElsewhere(),
+            # Whoever asks is told what the token is bound to, and checks the proof that came with it.
+            proof=UnsafeHolderProvenUpstream(),
         )
 
 
@@ -75,10 +86,11 @@ def _describe(token: VerifiedToken) -> dict[str, JsonValue]:
         "client_id": token.actor,
         "scope": render_scope(token.scope),
         **details,
-        "token_type": "Bearer",
+        "token_type": token_type_of(token.cnf),
         "iat": token.iat,
         "exp": token.exp,
         "jti": token.jti,
+        **({} if token.cnf is None else {"cnf": dict([token.cnf])}),
         "act": render_act(token.actors),
         "grant_profile": PROFILE,
         "grant_chain": render_grant_chain(token.chain),

@@ -1,6 +1,6 @@
 """The product: claims built, signed, and checked by the public verifier before anybody sees it (steps 13 and 14)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -9,9 +9,11 @@ from tokensvc.core.claims import AccessTokenClaims, render_access_token
 from tokensvc.core.jws import SigningKey, seal_compact
 from tokensvc.core.keyset import KeySet, PublicKey
 from tokensvc.errors import OAuthError, OAuthRefused, Reason, TokenRefused, Unavailable
-from tokensvc.exchange.parties import Terms
-from tokensvc.verify import Expectation, StaticKeys, VerifiedToken, verify_token
+from tokensvc.exchange.chain_keys import ChainKeys
+from tokensvc.exchange.parties import Authority, Terms
+from tokensvc.verify import Expectation, VerifiedToken, verify_token
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 __all__ = ["ACCESS_TOKEN_TYP", "Product", "build_token"]
 
@@ -31,13 +33,17 @@ def build_token(
     chain: GrantChain,
     audience: str,
     *,
+    cnf: tuple[str, str] | None,
     until: int | None,
     terms: Terms,
     key: SigningKey,
+    authorities: Mapping[str, Authority],
     now: int,
     new_id: Callable[[], str],
 ) -> Product:
-    """The token for the leaf of `chain`, verified. `until` is when a credential behind it ends, if one does.
+    """The token for the leaf of `chain`, bound as `cnf` says, verified.
+
+    `until` is when a credential behind it ends, if one does.
 
     Raises: OAuthRefused (`expired`, `too_large`); Unavailable when our own verifier refuses it, which only a fault in
     the service can cause.
@@ -48,7 +54,7 @@ def build_token(
         raise OAuthRefused(OAuthError.INVALID_REQUEST, Reason.EXPIRED, "what was delegated has ended")
     claims = AccessTokenClaims(
         iss=terms.issuer,
-        sub=chain.root.sub,
+        sub=terms.user_of(chain.root),
         aud=audience,
         client_id=leaf.actor,
         scope=leaf.authority.scope,
@@ -56,7 +62,7 @@ def build_token(
         exp=exp,
         nbf=None,
         jti=new_id(),
-        cnf=None,
+        cnf=cnf,
         details=leaf.authority.details,
     )
     token = seal_compact(render_access_token(claims, chain), typ=ACCESS_TOKEN_TYP, key=key)
@@ -66,13 +72,22 @@ def build_token(
             Reason.TOO_LARGE,
             f"the token would have {len(token)} bytes of {terms.max_issued_bytes} allowed; ask for fewer scopes",
         )
-    return Product(access_token=token, verified=_verify_product(token, audience, terms=terms, key=key, now=now))
+    keys = ChainKeys(issuer=terms.issuer, own=_key_set_of(key.public), authorities=authorities)
+    return Product(access_token=token, verified=_verify_product(token, audience, terms=terms, keys=keys, now=now))
 
 
-def _verify_product(token: str, audience: str, *, terms: Terms, key: SigningKey, now: int) -> VerifiedToken:
-    keys, expect = _keys_of(terms.issuer, key.public), _expectation_at(terms, audience)
+def _verify_product(token: str, audience: str, *, terms: Terms, keys: ChainKeys, now: int) -> VerifiedToken:
+    expect = _expectation_at(terms, audience)
     try:
-        return verify_token(token, keys=keys, expect=expect, now=now, revocations=UnsafeRevocationElsewhere())
+        return verify_token(
+            token,
+            keys=keys,
+            expect=expect,
+            now=now,
+            revocations=UnsafeRevocationElsewhere(),
+            # Nobody holds it yet.
+            proof=UnsafeHolderProvenUpstream(),
+        )
     except TokenRefused as exc:
         raise Unavailable(f"the token built does not pass the verifier ({exc.reason})") from exc
 
@@ -80,8 +95,8 @@ def _verify_product(token: str, audience: str, *, terms: Terms, key: SigningKey,
 # The same in every exchange with one key, or for one audience; to make them is a tenth of the verification. Both are
 # values of nothing but their arguments, which stay as they are.
 @lru_cache(maxsize=16)
-def _keys_of(issuer: str, key: PublicKey) -> StaticKeys:
-    return StaticKeys({issuer: KeySet([key])})
+def _key_set_of(key: PublicKey) -> KeySet:
+    return KeySet([key])
 
 
 @lru_cache(maxsize=256)

@@ -11,9 +11,10 @@ from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.members import parse_jti, parse_text, parse_thumbprint
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
-from tokensvc.exchange.parties import Terms
+from tokensvc.exchange.delegation_grant import GRANT_NOTE
+from tokensvc.exchange.parties import REMEMBER_S, Terms
 from tokensvc.exchange.record import record_refused
-from tokensvc.exchange.service import REMEMBER_S, new_id
+from tokensvc.exchange.service import new_id
 from tokensvc.ports import Clock, Outcome, Record, Store
 from tokensvc.settings import MAX_ROOT_LIFETIME_S
 
@@ -63,8 +64,10 @@ class OperatorService:
         timed = known in {RevocationKind.USER, RevocationKind.ACTOR, RevocationKind.ISSUER}
         not_before = now + self._terms.leeway_s if timed else None
         revocations = [Revocation(kind=known, id=name, not_before=not_before, until=self._until(known, now))]
-        if known is RevocationKind.ENTRY and (subject_token := await self._store.note_of(name)) is not None:
-            bar = Revocation(kind=RevocationKind.SUBJECT_TOKEN, id=subject_token, not_before=None, until=None)
+        note = await self._store.note_of(name) if known is RevocationKind.ENTRY else None
+        # That of a root is the hash of its subject token; that of a grant bars nothing else.
+        if note is not None and not note.startswith(GRANT_NOTE):
+            bar = Revocation(kind=RevocationKind.SUBJECT_TOKEN, id=note, not_before=None, until=None)
             revocations.append(bar)
         record = Record(
             id=new_id(),

@@ -6,16 +6,21 @@ from itertools import pairwise
 from typing import Final, Protocol
 
 from tokensvc.core.authority import Order
+from tokensvc.core.certificate_subject import SubjectRule
 from tokensvc.core.details import Details
+from tokensvc.core.entry import Root
 from tokensvc.core.keyset import PublicKey
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet
 from tokensvc.settings import AuthMethod, WorkloadName
-from tokensvc.verify import Evidence, Expectation, VerifiedToken
+from tokensvc.verify import Evidence, Expectation, HolderFloor, VerifiedToken
 
 __all__ = [
+    "REMEMBER_S",
     "Agent",
     "AuthMethod",
+    "Authority",
+    "AuthorityKeys",
     "IssuerKeys",
     "Operator",
     "Party",
@@ -26,6 +31,10 @@ __all__ = [
     "UpstreamIssuer",
     "WorkloadName",
 ]
+
+
+REMEMBER_S: Final = 60
+"""How long past its end an entry's id is remembered, so that clocks a minute apart still agree that it was used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +49,11 @@ class Agent:
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
     `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`. `workload` is
     what it is called on the platform that it runs on, where a token of that platform proves it.
+    `certificate_thumbprints` are those of its own certificates (`self_signed_tls_client_auth`), `certificate_subject`
+    is what one from an authority bears (`tls_client_auth`).
+    `holder_keys`, those that may be used at the moment, are what its tokens are bound to, the first where another agent
+    delegates to it; `certificate_bound`: they are bound to its certificate (RFC 8705 s3.4). `evidence` is whose word a
+    hop needs that this agent makes.
     """
 
     id: str
@@ -60,6 +74,16 @@ class Agent:
     enabled: bool
     upstream_client_ids: Mapping[str, str] = field(default_factory=dict, hash=False)
     workload: WorkloadName | None = None
+    certificate_thumbprints: frozenset[str] = frozenset()
+    certificate_subject: SubjectRule | None = None
+    holder_keys: Iterable[PublicKey] = ()
+    certificate_bound: bool = False
+    evidence: Evidence = Evidence.ISSUER
+
+    @property
+    def holder_jkt(self) -> str | None:
+        """The thumbprint of the key that a delegation to this agent is bound to; None where it has none."""
+        return next((key.thumbprint for key in self.holder_keys), None)
 
     @property
     def client_id(self) -> str:
@@ -76,6 +100,7 @@ class Resource:
     """A service that receives tokens: its identifier (RFC 8707), its scopes, and its credentials for introspection.
 
     `enforces_details`: it looks at the authorization details of every call, so that a tool that is gone is really gone.
+    `evidence` is whose word a hop needs, from the second on, that lists this resource.
     """
 
     id: str
@@ -85,6 +110,7 @@ class Resource:
     auth: AuthMethod
     secret_sha256: tuple[str, ...] = field(repr=False)
     enforces_details: bool
+    evidence: Evidence = Evidence.ISSUER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +134,26 @@ class IssuerKeys(Protocol):
         Raises: Unavailable when it cannot be told.
         """
         ...
+
+
+class AuthorityKeys(IssuerKeys, Protocol):
+    """The public keys of an authority: needed again for every token below its roots."""
+
+    def known(self, kid: str) -> PublicKey | None:
+        """As `find`, of what is at hand, without waiting. Raises: Unavailable when nothing is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Who signs roots: its keys, which sign nothing else, and the ceiling of what it may grant."""
+
+    iss: str
+    keys: AuthorityKeys
+    subject_prefix: str
+    ceiling_resources: frozenset[str]
+    ceiling_details: Details
+    ceiling_max_depth: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +205,9 @@ class Platform:
 class Terms:
     """The service's own identifier, limits, and the order by which it compares authority.
 
-    `configuration` names the version of the settings in records.
+    `authorities` are those whose roots count, each with the prefix of its users.
+    `configuration` names the version of the settings in records. `dpop_nonces`: proofs carry a nonce of ours.
+    `evidence` is whose word every hop needs from the second on: ours, or its delegator's.
     """
 
     issuer: str
@@ -170,6 +218,9 @@ class Terms:
     leeway_s: int
     max_issued_bytes: int
     configuration: str
+    dpop_nonces: bool = False
+    authorities: frozenset[tuple[str, str]] = frozenset()
+    evidence: Evidence = Evidence.ISSUER
 
     @property
     def token_endpoint(self) -> str:
@@ -185,16 +236,31 @@ class Terms:
             audiences=audiences,
             root_floor=Evidence.ISSUER,
             hop_floor=Evidence.ISSUER,
+            holder=HolderFloor.BEARER,
+            authorities={(self.issuer, iss): prefix for iss, prefix in self.authorities},
             order=self.order if order is None else order,
             leeway_s=self.leeway_s,
             max_depth=self.max_depth if max_depth is None else max_depth,
         )
 
+    def user_of(self, root: Root) -> str:
+        """The user below `root` by the name that the user has here: an authority has its own."""
+        return root.sub if root.claim is None else dict(self.authorities)[root.iss] + root.sub
+
 
 class Registry:
     """Everybody who is registered, by the names they are known under."""
 
-    __slots__ = ("_by_client_id", "_by_name", "_by_workload", "agents", "issuers", "platforms", "resources")
+    __slots__ = (
+        "_by_client_id",
+        "_by_name",
+        "_by_workload",
+        "agents",
+        "authorities",
+        "issuers",
+        "platforms",
+        "resources",
+    )
 
     def __init__(
         self,
@@ -204,11 +270,13 @@ class Registry:
         issuers: Iterable[UpstreamIssuer],
         operators: Iterable[Operator] = (),
         platforms: Iterable[Platform] = (),
+        authorities: Iterable[Authority] = (),
     ) -> None:
         self.agents: Final = {agent.id: agent for agent in agents}
         self.resources: Final = {resource.id: resource for resource in resources}
         self.issuers: Final = {issuer.iss: issuer for issuer in issuers}
         self.platforms: Final = {platform.name: platform for platform in platforms}
+        self.authorities: Final = {authority.iss: authority for authority in authorities}
         everybody: list[Party] = [*self.resources.values(), *operators, *self.agents.values()]
         self._by_client_id: Final = {party.client_id: party for party in everybody}
         self._by_workload: Final = {agent.workload: agent for agent in self.agents.values() if agent.workload}
@@ -245,23 +313,32 @@ class Registry:
         )
 
     def is_user(self, sub: str) -> bool:
-        """True when a registered issuer may vouch for `sub`, and no client is called so.
+        """True when an identity provider may vouch for `sub`, and no client is called so.
 
         RFC 9068 s5: a user who is called like an agent would be taken for it.
         """
         return self.party(sub) is None and self.provider_of(sub) is not None
+
+    def knows_user_of(self, token: VerifiedToken) -> bool:
+        """True when somebody registered vouches for the user of `token`, and no client is called so."""
+        return self.party(token.sub) is None and self.source_of(token) is not None
+
+    def source_of(self, token: VerifiedToken) -> UpstreamIssuer | Authority | None:
+        """Who vouches for the user of `token`: the authority that signed its root, or the user's identity provider."""
+        root = token.chain.root
+        return self.provider_of(token.sub) if root.claim is None else self.authorities.get(root.iss)
 
     def provider_of(self, sub: str) -> UpstreamIssuer | None:
         """The identity provider whose `subject_prefix` the name of a user has. No prefix is one of another."""
         return next((issuer for issuer in self.issuers.values() if sub.startswith(issuer.subject_prefix)), None)
 
     def revocables_of(self, token: VerifiedToken) -> tuple[Revocable, ...]:
-        """Everything whose revocation kills `token`: what it says itself, and the provider of its user."""
-        provider = self.provider_of(token.sub)
-        if provider is None:
+        """Everything whose revocation kills `token`: what it says itself, and who vouches for its user."""
+        source = self.source_of(token)
+        if source is None:
             return token.revocables()
         root_iat = token.chain.root.authority.iat
-        return (*token.revocables(), Revocable(kind=RevocationKind.ISSUER, id=provider.iss, iat=root_iat))
+        return (*token.revocables(), Revocable(kind=RevocationKind.ISSUER, id=source.iss, iat=root_iat))
 
     def scopes_at(self, resources: Iterable[str]) -> ScopeSet:
         """The scopes that have meaning at one of `resources` at least."""
@@ -273,7 +350,12 @@ class Registry:
         known = [self.resources.get(resource) for resource in resources]
         return all(resource is not None and resource.enforces_details for resource in known)
 
+    def wants_signed_hop(self, delegator: str, resources: Iterable[str]) -> bool:
+        """True when the agent `delegator` has to sign its hops, or a hop that lists one of `resources` has to be."""
+        wanted = [self.agents[delegator].evidence, *(self.resources[resource].evidence for resource in resources)]
+        return Evidence.DELEGATOR in wanted
+
     def detail_types(self) -> frozenset[str]:
         """The types of authorization details that some user may hold (RFC 9396 s10)."""
-        ceilings = (issuer.ceiling_details for issuer in self.issuers.values())
-        return frozenset(detail.type for ceiling in ceilings for detail in ceiling)
+        sources: list[UpstreamIssuer | Authority] = [*self.issuers.values(), *self.authorities.values()]
+        return frozenset(detail.type for source in sources for detail in source.ceiling_details)

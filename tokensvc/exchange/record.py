@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
 from typing import Final
 
-from tokensvc.core.chain import GrantChain, render_grant_chain
+from tokensvc.core.chain import GrantChain, Hop, render_grant_chain
 from tokensvc.core.details import render_details
+from tokensvc.core.entry import Entry, Evidence
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.scope import render_scope
 from tokensvc.errors import OAuthRefused
@@ -15,6 +18,7 @@ from tokensvc.verify import VerifiedToken
 
 __all__ = [
     "describe_grant",
+    "describe_lone_grant",
     "describe_request",
     "describe_subject",
     "record_granted",
@@ -53,9 +57,9 @@ def describe_request(request: ExchangeRequest) -> dict[str, JsonValue]:
     }
 
 
-def describe_subject(chain: GrantChain) -> dict[str, JsonValue]:
+def describe_subject(token: VerifiedToken) -> dict[str, JsonValue]:
     """The chain that was presented."""
-    return {"sub": chain.root.sub, "lineage": chain.root.jti, "grant_chain": render_grant_chain(chain)}
+    return {"sub": token.sub, "lineage": token.lineage, **_describe_chain(token.chain)}
 
 
 def describe_grant(token: VerifiedToken) -> dict[str, JsonValue]:
@@ -67,8 +71,32 @@ def describe_grant(token: VerifiedToken) -> dict[str, JsonValue]:
         "scope": render_scope(token.scope),
         "authorization_details": render_details(token.details),
         "exp": token.exp,
-        "grant_chain": render_grant_chain(token.chain),
+        **_describe_chain(token.chain),
     }
+
+
+def _describe_chain(chain: GrantChain) -> dict[str, JsonValue]:
+    """What the entries say, each as if it were plain, and whose word each is.
+
+    Of one that was signed by others the SHA-256 stands beside, and no signature: such texts stay out.
+    """
+    entries: tuple[Entry, ...] = (chain.root, *chain.hops)
+    signed: dict[str, JsonValue] = {
+        entry.jti: sha256(entry.claim.signed.jws.signing_input).hexdigest()
+        for entry in entries
+        if entry.claim is not None
+    }
+    plain = GrantChain(root=replace(chain.root, claim=None), hops=tuple(replace(hop, claim=None) for hop in chain.hops))
+    root = Evidence.ISSUER if chain.root.claim is None else Evidence.AUTHORITY
+    hops = [Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR for hop in chain.hops]
+    described: dict[str, JsonValue] = {"grant_chain": list(render_grant_chain(plain)), "evidence": [root, *hops]}
+    return {**described, "signed_entries": signed} if signed else described
+
+
+def describe_lone_grant(grant: Hop) -> dict[str, JsonValue]:
+    """A grant that may stand in no chain: whose word it says it is, and for whom."""
+    iss = None if grant.claim is None else _safe(grant.claim.iss)
+    return {"jti": grant.jti, "iss": iss, "actor": _safe(grant.actor)}
 
 
 def record_granted(

@@ -1,4 +1,4 @@
-"""The exchange request as a value (RFC 8693 s2.1), and the parameters that are refused by name."""
+"""The exchange request as a value (RFC 8693 s2.1)."""
 
 import re
 from collections.abc import Mapping
@@ -28,8 +28,6 @@ Form = Mapping[str, tuple[str, ...]]
 """A form's parameters in order of arrival, those with an empty value left out (RFC 6749 s3.2)."""
 
 _REPEATABLE: Final = frozenset({"resource", "audience"})
-# Parameters of ours that mean something which is not built: ignoring one would change what the asker believes it got.
-_UNSUPPORTED: Final = ("delegation_grant",)
 _TOKEN_TYPES: Final = frozenset({ACCESS_TOKEN_TYPE, JWT_TYPE})
 _DEPTHS: Final = frozenset(map(str, range(1, HARD_MAX_DEPTH + 1)))
 # Seconds in decimal, no sign, no leading zero; the longest delegation is far below a million seconds.
@@ -40,7 +38,8 @@ _LIFETIME: Final = re.compile(r"[1-9][0-9]{0,5}")
 class ExchangeRequest:
     """What an authenticated client asks for. `resource` and `audience` in order of arrival; lifetime in seconds.
 
-    `requested_max_depth` is the highest hop index that may ever stand below the new hop.
+    `requested_max_depth` is the highest hop index that may ever stand below the new hop. `delegation_grant` is that hop
+    as its delegator signed it, a compact JWS.
 
     `scope` and `authorization_details` are texts as they came: what is wrong with them is told with what they ask for.
     """
@@ -56,6 +55,7 @@ class ExchangeRequest:
     requested_actor: str | None
     requested_lifetime_s: int | None
     requested_max_depth: int | None
+    delegation_grant: str | None = field(default=None, repr=False)
 
 
 def require_single(form: Form, *, repeatable: frozenset[str] = _REPEATABLE) -> None:
@@ -73,9 +73,6 @@ def parse_exchange_request(form: Form) -> ExchangeRequest:
     grant_type = _required(form, "grant_type")
     if grant_type != GRANT_TYPE:
         raise OAuthRefused(OAuthError.UNSUPPORTED_GRANT_TYPE, None, f"the only grant_type here is {GRANT_TYPE}")
-    for name in _UNSUPPORTED:
-        if name in form:
-            raise _invalid(Reason.PARAMETER_UNSUPPORTED, f"the parameter {name} is not supported")
     subject_token = _required(form, "subject_token")
     subject_token_type = _required(form, "subject_token_type")
     # A user's token of an identity provider may be an ID token.
@@ -95,6 +92,7 @@ def parse_exchange_request(form: Form) -> ExchangeRequest:
         requested_actor=_optional(form, "requested_actor"),
         requested_lifetime_s=_parse_lifetime(_optional(form, "requested_lifetime_s")),
         requested_max_depth=_parse_depth(_optional(form, "requested_max_depth")),
+        delegation_grant=_optional(form, "delegation_grant"),
     )
 
 

@@ -52,7 +52,7 @@ def _claimed(token: str, name: str) -> str | None:
     return claim if isinstance(claim, str) and claim else None
 
 
-def verify_own_token(token: str, *, keys: KeySource, expect: Expectation, now: int) -> VerifiedToken:
+def verify_own_token(token: str, keys: KeySource, *, expect: Expectation, now: int) -> VerifiedToken:
     """The proof that `token` is one of ours, whatever its age. Revocation is the store's answer and comes later.
 
     Raises: OAuthRefused (`invalid_request`), with the verifier's reason once the signature verified.

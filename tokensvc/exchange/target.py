@@ -7,7 +7,7 @@ from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.parties import Agent, Registry, Terms
 from tokensvc.exchange.request import ExchangeRequest
 
-__all__ = ["Target", "require_target_allowed", "resolve_target"]
+__all__ = ["Target", "named_resources", "require_target_allowed", "resolve_target"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +30,7 @@ def resolve_target(request: ExchangeRequest, client: Agent, *, registry: Registr
 
     Raises: OAuthRefused (`invalid_target`) for an unknown name, a text that is no absolute URI, and none at all.
     """
-    asked = [*request.resource]
-    for name in request.audience:
-        resource = registry.resource_named(name)
-        if resource is None:
-            raise _invalid_target("an audience is not a registered name")
-        asked.append(resource.id)
+    asked = named_resources(request, registry)
     if not asked and client.default_resource is not None:
         asked.append(client.default_resource)
     if not asked:
@@ -47,6 +42,17 @@ def resolve_target(request: ExchangeRequest, client: Agent, *, registry: Registr
     if names_issuer and len(resources) > 1:
         raise _invalid_target("the issuer is named alone or not at all")
     return Target(resources=resources - {terms.issuer}, names_issuer=names_issuer)
+
+
+def named_resources(request: ExchangeRequest, registry: Registry) -> list[str]:
+    """What `resource` and `audience` name, as it came. Raises: OAuthRefused (`invalid_target`) for an unknown name."""
+    named = [*request.resource]
+    for name in request.audience:
+        resource = registry.resource_named(name)
+        if resource is None:
+            raise _invalid_target("an audience is not a registered name")
+        named.append(resource.id)
+    return named
 
 
 def require_target_allowed(target: Target, *, parent: frozenset[str], actor: Agent, registry: Registry) -> None:

@@ -1,6 +1,7 @@
-"""The keys of all identity providers, trust domains and clusters: pinned in files, or fetched and kept fresh.
+"""The keys of all whose tokens are taken (`Publisher`): pinned in files, or fetched and kept fresh.
 
 One key speaks for one issuer only. An issuer goes by its `iss` here, a trust domain by `spiffe://DOMAIN`.
+Authorities are issuers here too, by names of their own: the keys of their roots are not those of any login.
 
 A key that this service signs with is no issuer's. One that two of them publish belongs to the one whose
 keys are in a file, else to the one that had it first: an issuer that copies the key set of another one, which is
@@ -14,7 +15,7 @@ from typing import Final
 
 from tokensvc.core.keyset import KeySet, PublicKey
 from tokensvc.errors import printable
-from tokensvc.exchange.parties import IssuerKeys
+from tokensvc.exchange.parties import AuthorityKeys
 from tokensvc.verify.jwks_refresh import RefreshedKeys
 
 __all__ = ["UpstreamKeys"]
@@ -43,7 +44,7 @@ class UpstreamKeys:
         self._own = own
         self._told: set[tuple[str, str]] = set()
 
-    def of(self, iss: str) -> IssuerKeys:
+    def of(self, iss: str) -> AuthorityKeys:
         """The keys of that issuer."""
         return _KeysOf(self, iss)
 
@@ -75,6 +76,16 @@ class UpstreamKeys:
             key = await self._fetched.look_up(iss, kid)
         else:
             key = None
+        return self._own_of(iss, key)
+
+    def known(self, iss: str, kid: str) -> PublicKey | None:
+        """As `find`, of what is at hand; it never waits. Raises: Unavailable."""
+        if iss in self._pinned:
+            return self._own_of(iss, self._pinned[iss].find(kid))
+        return None if self._fetched is None else self._own_of(iss, self._fetched.find(iss, kid))
+
+    def _own_of(self, iss: str, key: PublicKey | None) -> PublicKey | None:
+        """`key`, unless it is another's."""
         holder = None if key is None else self._other_holder(iss, key.thumbprint)
         if key is None or holder is None:
             return key
@@ -103,13 +114,16 @@ class UpstreamKeys:
 
 @dataclass(frozen=True, slots=True)
 class _KeysOf:
-    """Implements `parties.IssuerKeys`."""
+    """Implements `parties.AuthorityKeys`."""
 
     keys: UpstreamKeys
     iss: str
 
     async def find(self, kid: str) -> PublicKey | None:
         return await self.keys.find(self.iss, kid)
+
+    def known(self, kid: str) -> PublicKey | None:
+        return self.keys.known(self.iss, kid)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

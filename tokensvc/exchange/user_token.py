@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from tokensvc.core.claims import parse_cnf
 from tokensvc.core.details import Details, parse_details
 from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import CompactJws, split_compact, verify_signature
@@ -27,7 +28,7 @@ from tokensvc.core.keyset import Algorithm, PublicKey, find_algorithm
 from tokensvc.core.members import parse_integer, parse_text
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet
-from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
+from tokensvc.errors import Malformed
 from tokensvc.exchange.authority import covered_details
 from tokensvc.exchange.jwt_header import parse_header, parse_typ
 from tokensvc.exchange.parties import Agent, Registry, UpstreamIssuer
@@ -58,7 +59,8 @@ class UserToken:
     """A user's token from a trusted identity provider, verified, and allowed to this client.
 
     `sub` carries the issuer's prefix. `scope` is what the token carries, in our names, registered here or not; the
-    `details` are within the issuer's ceiling. `sha256` names the token, whatever its signature.
+    `details` are within the issuer's ceiling. `cnf` is the key it is bound to, as (member, value), if it is. `sha256`
+    names the token, whatever its signature.
     """
 
     issuer: UpstreamIssuer
@@ -67,6 +69,7 @@ class UserToken:
     details: Details
     iat: int
     exp: int
+    cnf: tuple[str, str] | None
     sha256: str
 
     def revocables(self) -> tuple[Revocable, ...]:
@@ -91,8 +94,7 @@ async def verify_user_token(
     """The proof that `token` is a current token of a user of `issuer`, of the stated type, held by `client`.
 
     Waits for nothing but the issuer's keys. Raises: Unavailable when they cannot be had; OAuthRefused
-    (`invalid_request`): `subject_token_invalid`, the exact fault in `detail`; `holder_unproven` for a token that is
-    bound to a key.
+    (`invalid_request`): `subject_token_invalid`, the exact fault in `detail`.
     """
     is_id_token = token_type == ID_TOKEN_TYPE
     try:
@@ -107,13 +109,6 @@ async def verify_user_token(
         raise subject_token_invalid(exc.description) from exc
     if not registry.is_user(user.sub):
         raise subject_token_invalid("the user has the id of a registered client")
-    if "cnf" in payload:
-        # Step 6: whoever found a token that is bound to a key must not get an unbound one for it (RFC 9449 s1).
-        raise OAuthRefused(
-            OAuthError.INVALID_REQUEST,
-            Reason.HOLDER_UNPROVEN,
-            "subject_token: the token is bound to a key, and no proof can be checked here",
-        )
     return user
 
 
@@ -159,6 +154,7 @@ def _parse_user(
         details=_parse_details(payload, issuer),
         iat=parse_integer(payload.get("iat"), "iat"),
         exp=parse_integer(payload.get("exp"), "exp"),
+        cnf=parse_cnf(payload["cnf"]) if "cnf" in payload else None,
         # Not of the signature: from one of ECDSA everybody can make a second, and start again with it.
         sha256=sha256(jws.signing_input).hexdigest(),
     )

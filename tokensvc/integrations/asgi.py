@@ -3,7 +3,7 @@
     app.add_middleware(  # Starlette and FastAPI; anything else: app = TokenMiddleware(app, ...)
         TokenMiddleware,
         keys=StaticKeys({"https://tokens.example": parse_jwks(parse_json_object(Path("jwks.json").read_bytes()))}),
-        expect=Expectation.issuer_signed(issuers=["https://tokens.example"], audiences=["https://api.example"]),
+        expect=Expectation.bearer(issuers=["https://tokens.example"], audiences=["https://api.example"]),
         revocations=LifetimeOnly(max_s=900),
         resource_metadata=metadata_url("https://api.example"),
     )
@@ -13,6 +13,10 @@
 
 A token authorises nothing by itself: each handler says what it needs, or `scope` says it for all of them.
 Whatever goes wrong inside verification, the app is not called. A websocket is verified once, when it opens.
+
+A token that is bound to a key comes with its proof: as `Authorization: DPoP` beside one `DPoP` header, made for the
+method and URI of this one call, or over a TLS connection with its certificate. `docs/verifier.md` says what an app
+behind a proxy, and one of several processes, configure for that.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -22,8 +26,11 @@ from urllib.parse import unquote, urlsplit
 from tokensvc.core.jsontext import JsonObject, render_json
 from tokensvc.core.scope import parse_scope, render_scope
 from tokensvc.errors import AccessDenied
-from tokensvc.integrations.bearer import Answer
-from tokensvc.integrations.judge import BearerJudge, system_clock
+from tokensvc.integrations.answer import Answer
+from tokensvc.integrations.connection import CertificateSource
+from tokensvc.integrations.judge import Admission, TokenJudge, system_clock
+from tokensvc.integrations.nonces import ServerNonces
+from tokensvc.integrations.proof_memory import ProofStore
 from tokensvc.integrations.resource_metadata import metadata_url, protected_resource_metadata
 from tokensvc.ports import Clock
 from tokensvc.verify import Expectation, KeySource, Revocations, VerifiedToken
@@ -39,6 +46,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _TOKEN: Final = "tokensvc.token"
 _POLICY_VIOLATION: Final = 1008  # RFC 6455 s7.4.1
+_WITH_HEADERS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
 def verified_token(scope: Mapping[str, Any]) -> VerifiedToken:
@@ -50,10 +58,11 @@ def verified_token(scope: Mapping[str, Any]) -> VerifiedToken:
 
 
 class TokenMiddleware:
-    """Calls `app` with the http and websocket calls whose one Bearer token verifies; lifespan passes as it is.
+    """Calls `app` with the http and websocket calls whose one token verifies; lifespan passes as it is.
 
     `revocations` may be a function that gives the current view. `scope` is what every call needs. `resource_metadata`
-    is the URL that challenges name (RFC 9728 s5.1); with `metadata`, GET of it is answered to anybody.
+    is the URL that challenges name (RFC 9728 s5.1); with `metadata`, GET of it is answered to anybody. `base_url`,
+    `proofs`, `nonces` and `certificate` are about proofs of keys, as `TokenJudge` says.
     Raises: ValueError, Malformed (`scope`) for terms that cannot be meant.
     """
 
@@ -67,10 +76,22 @@ class TokenMiddleware:
         resource_metadata: str,
         scope: str | None = None,
         metadata: JsonObject | None = None,
+        base_url: str | None = None,
+        proofs: ProofStore | None = None,
+        nonces: ServerNonces | None = None,
+        certificate: CertificateSource | None = None,
         clock: Clock = system_clock,
     ) -> None:
-        self._judge = BearerJudge(
-            keys=keys, expect=expect, revocations=revocations, resource_metadata=resource_metadata, clock=clock
+        self._judge = TokenJudge(
+            keys=keys,
+            expect=expect,
+            revocations=revocations,
+            resource_metadata=resource_metadata,
+            base_url=base_url,
+            proofs=proofs,
+            nonces=nonces,
+            certificate=certificate,
+            clock=clock,
         )
         if metadata is not None and metadata_url(str(metadata.get("resource"))) != resource_metadata:
             raise ValueError("metadata is of another resource than resource_metadata")  # RFC 9728 s3.3
@@ -92,25 +113,27 @@ class TokenMiddleware:
                 raise ValueError("TokenMiddleware protects http and websocket, nothing else")
 
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = self._judge.judge(scope["headers"], scope=self._scope)
-        refusal = token if isinstance(token, Answer) else await self._call(token, scope, receive, send)
+        verdict = await self._judge.judge(scope, scope=self._scope)
+        refusal = verdict if isinstance(verdict, Answer) else await self._call(verdict, scope, receive, send)
         if refusal is not None:
             await _answer(scope, send, refusal)
 
-    async def _call(self, token: VerifiedToken, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+    async def _call(self, admission: Admission, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         started = False
 
         async def send_and_note(message: Message) -> None:
             nonlocal started
             started = True
+            if admission.headers and message["type"] in _WITH_HEADERS:
+                message = {**message, "headers": [*message.get("headers", ()), *admission.headers]}
             await send(message)
 
         try:
-            await self._app({**scope, _TOKEN: token}, receive, send_and_note)
+            await self._app({**scope, _TOKEN: admission.token}, receive, send_and_note)
         except AccessDenied as exc:
             if started:
                 raise
-            return self._judge.refuse(exc, scope=exc.scope)
+            return self._judge.deny(exc, admission.token, scope=exc.scope)
         return None
 
 

@@ -2,7 +2,7 @@
 
     guard = TokenGuard(
         keys=StaticKeys({"https://tokens.example": parse_jwks(parse_json_object(Path("jwks.json").read_bytes()))}),
-        expect=Expectation.issuer_signed(issuers=["https://tokens.example"], audiences=["https://api.example"]),
+        expect=Expectation.bearer(issuers=["https://tokens.example"], audiences=["https://api.example"]),
         revocations=LifetimeOnly(max_s=900),
         resource_metadata=metadata_url("https://api.example"),
     )
@@ -20,10 +20,10 @@ FastAPI reads and parses a request's body before any dependency runs: where stra
 """
 
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from fastapi import HTTPException, Security, WebSocket, WebSocketException
-from fastapi.openapi.models import HTTPBearer
+from fastapi import HTTPException, Response, Security, WebSocket, WebSocketException
+from fastapi.openapi.models import HTTPBase, HTTPBearer
 from fastapi.requests import HTTPConnection
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
@@ -32,25 +32,28 @@ from fastapi.websockets import WebSocketState
 from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.scope import parse_scope, render_scope
 from tokensvc.errors import AccessDenied
-from tokensvc.integrations.bearer import Answer
-from tokensvc.integrations.judge import BearerJudge, system_clock
+from tokensvc.integrations.answer import Answer
+from tokensvc.integrations.connection import CertificateSource
+from tokensvc.integrations.judge import TokenJudge, system_clock
+from tokensvc.integrations.nonces import ServerNonces
+from tokensvc.integrations.proof_memory import ProofStore
 from tokensvc.integrations.resource_metadata import metadata_url
+from tokensvc.integrations.responses import refusal_responses
 from tokensvc.ports import Clock
-from tokensvc.verify import Expectation, KeySource, Revocations, VerifiedToken
+from tokensvc.verify import Expectation, HolderFloor, KeySource, Revocations, VerifiedToken
 
 __all__ = ["TokenGuard", "metadata_url", "refusal_responses"]
 
+_VERIFIED: Final = "tokensvc.verified"
 _POLICY_VIOLATION: Final = 1008  # RFC 6455 s7.4.1
-_MEMBERS: Final = ("error", "error_description", "reason")
-_CHALLENGE: Final = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "RFC 6750 s3, RFC 9728 s5.1"}}
-_RETRY: Final = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
 
 
 class TokenGuard(SecurityBase):
-    """Dependencies that verify the one Bearer token of a call, on the terms given; use them through `require`.
+    """Dependencies that verify the one token of a call, on the terms given; use them through `require`.
 
     `revocations` may be a function that gives the current view. `resource_metadata` is the URL that challenges name
-    (RFC 9728 s5.1). FastAPI knows security schemes of the OpenAPI document by the class inherited from.
+    (RFC 9728 s5.1). `base_url`, `proofs`, `nonces` and `certificate` are as in `TokenMiddleware`. FastAPI
+    knows security schemes of the OpenAPI document by the class inherited from.
     Raises: ValueError for terms that cannot be meant.
     """
 
@@ -61,24 +64,55 @@ class TokenGuard(SecurityBase):
         expect: Expectation,
         revocations: Revocations | Callable[[], Revocations],
         resource_metadata: str,
+        base_url: str | None = None,
+        proofs: ProofStore | None = None,
+        nonces: ServerNonces | None = None,
+        certificate: CertificateSource | None = None,
         clock: Clock = system_clock,
     ) -> None:
-        self._judge = BearerJudge(
-            keys=keys, expect=expect, revocations=revocations, resource_metadata=resource_metadata, clock=clock
+        self._judge = TokenJudge(
+            keys=keys,
+            expect=expect,
+            revocations=revocations,
+            resource_metadata=resource_metadata,
+            base_url=base_url,
+            proofs=proofs,
+            nonces=nonces,
+            certificate=certificate,
+            clock=clock,
         )
-        self.model = HTTPBearer(bearerFormat="JWT", description=f"Access token; metadata: {resource_metadata}")
-        self.scheme_name = "Bearer"
+        described = f"Access token; metadata: {resource_metadata}"
+        if expect.holder is HolderFloor.PROOF:
+            self.model: HTTPBase = HTTPBase(scheme="DPoP", description=f"{described}. With a proof: RFC 9449")
+        else:
+            self.model = HTTPBearer(bearerFormat="JWT", description=f"{described}. A bound one as DPoP: RFC 9449")
+        self.scheme_name = "DPoP" if expect.holder is HolderFloor.PROOF else "Bearer"
 
-    async def __call__(self, connection: HTTPConnection, needed: SecurityScopes) -> VerifiedToken:
+    async def __call__(self, connection: HTTPConnection, needed: SecurityScopes, response: Response) -> VerifiedToken:
         """The verified token, carrying every scope that `Security` demands on the way here.
 
         Raises: HTTPException, WebSocketException; Malformed for a demand that is no scope.
         """
         scope = render_scope(parse_scope(needed.scope_str)) if needed.scopes else None
-        verdict = self._judge.judge(connection.headers.raw, scope=scope)
+        known: dict[TokenGuard, VerifiedToken] = connection.scope.setdefault(_VERIFIED, {})
+        if self in known:
+            # Once for a call: the second time its proof would have been used before.
+            return self._require(known[self], scope, connection)
+        verdict = await self._judge.judge(connection.scope, scope=scope)
         if isinstance(verdict, Answer):
             raise _refusal(verdict, connection)
-        return verdict
+        # A handler that returns a Response of its own loses these: its client is then asked for the nonce once more.
+        response.headers.raw.extend(verdict.headers)
+        known[self] = verdict.token
+        return verdict.token
+
+    def _require(self, token: VerifiedToken, scope: str | None, connection: HTTPConnection) -> VerifiedToken:
+        try:
+            if scope is not None:
+                token.require(scope=scope)
+        except AccessDenied as exc:
+            raise _refusal(self._judge.deny(exc, token, scope=exc.scope), connection) from exc
+        return token
 
     def require(self, *, scope: str | None = None) -> Callable[..., AsyncIterator[VerifiedToken]]:
         """A dependency that gives the verified token; None: any valid one, and the handler judges what it allows.
@@ -92,31 +126,11 @@ class TokenGuard(SecurityBase):
         ) -> AsyncIterator[VerifiedToken]:
             try:
                 # Once more: whoever replaces the guard in a test still learns of a scope that is missing.
-                if scope is not None:
-                    token.require(scope=scope)
-                yield token
+                yield self._require(token, scope, connection)
             except AccessDenied as exc:
-                raise _refusal(self._judge.refuse(exc, scope=exc.scope), connection) from exc
+                raise _refusal(self._judge.deny(exc, token, scope=exc.scope), connection) from exc
 
         return required
-
-
-def refusal_responses() -> dict[int | str, dict[str, Any]]:
-    """What a call can be refused with, for `responses=` of an app, a router or a route."""
-    properties = {name: {"type": "string"} for name in _MEMBERS}
-    detail = {"type": "object", "properties": properties}
-    schema = {"type": "object", "properties": {"detail": detail}, "required": ["detail"]}
-    content = {"application/json": {"schema": schema}}
-    described = {
-        400: ("More than one Authorization header", _CHALLENGE),
-        401: ("No token, or one that does not verify", _CHALLENGE),
-        403: ("The token does not allow this call", _CHALLENGE),
-        503: ("The token cannot be verified at the moment", _RETRY),
-    }
-    return {
-        status: {"description": description, "headers": {**headers}, "content": content}
-        for status, (description, headers) in described.items()
-    }
 
 
 def _refusal(answer: Answer, connection: HTTPConnection) -> HTTPException | WebSocketException:

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tokensvc.core.authority import is_resource
 from tokensvc.core.jsontext import JsonValue
+from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import is_scope_token
+from tokensvc.verify import HolderFloor
 
 __all__ = ["metadata_url", "protected_resource_metadata", "require_http_url"]
 
@@ -25,10 +27,17 @@ def metadata_url(resource: str) -> str:
 
 
 def protected_resource_metadata(
-    *, resource: str, authorization_servers: Iterable[str], scopes_supported: Iterable[str] = ()
+    *,
+    resource: str,
+    authorization_servers: Iterable[str],
+    scopes_supported: Iterable[str] = (),
+    holder: HolderFloor = HolderFloor.BEARER,
+    takes_certificates: bool = False,
 ) -> dict[str, JsonValue]:
     """The metadata document (RFC 9728 s2). Tokens are taken from the `Authorization` header only, and it says so.
 
+    `holder` is the `Expectation`'s. `takes_certificates`: the middleware sees the certificates of TLS clients. Where
+    both kinds of proof are taken, neither is said to be required.
     Raises: ValueError for a URL that is none, no authorization server at all, or something that is no scope.
     """
     require_http_url("resource", resource)
@@ -41,12 +50,21 @@ def protected_resource_metadata(
     if isinstance(scopes_supported, str) or not all(map(is_scope_token, scopes)):
         raise ValueError("scopes_supported is a list of scopes")
     # Empty arrays are left out (RFC 9728 s3.2).
+    # Left out they are false.
+    certificates: dict[str, JsonValue] = (
+        {"tls_client_certificate_bound_access_tokens": True} if takes_certificates else {}
+    )
+    is_required = holder is HolderFloor.PROOF and not takes_certificates
+    required: dict[str, JsonValue] = {"dpop_bound_access_tokens_required": True} if is_required else {}
     supported: dict[str, JsonValue] = {"scopes_supported": scopes} if scopes else {}
     return {
         "resource": resource,
         "authorization_servers": servers,
         **supported,
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": [*Algorithm],
+        **certificates,
+        **required,
     }
 
 

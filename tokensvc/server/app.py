@@ -7,7 +7,7 @@ answered by it to its end, whatever the next requests are answered by.
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -21,11 +21,13 @@ from starlette.types import Scope
 from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.operate import OperatorService
-from tokensvc.exchange.parties import Registry, Terms
+from tokensvc.exchange.parties import AuthMethod, Registry, Terms
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
 from tokensvc.ports import Signer, Store
+from tokensvc.server.agents import AGENT_SEGMENT, agent_endpoint
 from tokensvc.server.client_auth import Door
+from tokensvc.server.client_certificate import CertificateSource
 from tokensvc.server.errors import FaultGuard, exception_handlers
 from tokensvc.server.health import liveness_endpoint, readiness_endpoint
 from tokensvc.server.introspect import introspection_endpoint
@@ -34,6 +36,7 @@ from tokensvc.server.metadata import metadata_endpoint, render_metadata
 from tokensvc.server.operator import operator_revocations_endpoint
 from tokensvc.server.revoke import revocation_endpoint
 from tokensvc.server.routes import (
+    AGENTS,
     INTROSPECT,
     JWKS,
     OPERATOR_REVOCATIONS,
@@ -63,6 +66,7 @@ class Configured:
     introspect: Endpoint
     revoke: Endpoint
     operate: Endpoint
+    agent: Endpoint
     metadata: Endpoint
     while_running: AbstractAsyncContextManager[object] | None = None
 
@@ -136,17 +140,20 @@ def configure(
     registry: Registry,
     terms: Terms,
     telemetry: Telemetry,
+    certificates: CertificateSource | None = None,
+    certificate_methods: Iterable[AuthMethod] = (),
     while_running: AbstractAsyncContextManager[object] | None = None,
 ) -> Configured:
-    """The endpoints over these services."""
-    door = Door(authenticator, registry, telemetry)
+    """The endpoints over these services. `certificates` come with requests; what works with them is published."""
+    door = Door(authenticator, registry, telemetry, certificates)
     return Configured(
         terms=terms,
         token=token_endpoint(door, exchange),
         introspect=introspection_endpoint(door, introspection),
         revoke=revocation_endpoint(door, revocation),
         operate=operator_revocations_endpoint(door, operation),
-        metadata=metadata_endpoint(render_metadata(terms, registry)),
+        agent=agent_endpoint(door, registry),
+        metadata=metadata_endpoint(render_metadata(terms, registry, certificate_methods)),
         while_running=while_running,
     )
 
@@ -160,6 +167,7 @@ def make_app(current: Current, *, store: Store, signer: Signer, telemetry: Telem
         _route("POST", path + INTROSPECT, _by(current, lambda configured: configured.introspect)),
         _route("POST", path + REVOKE, _by(current, lambda configured: configured.revoke)),
         _route("POST", path + OPERATOR_REVOCATIONS, _by(current, lambda configured: configured.operate)),
+        _agent_route(path + AGENTS, _by(current, lambda configured: configured.agent)),
         _route("GET", path + JWKS, jwks_endpoint(signer)),
         *(_route("GET", at, _by(current, lambda configured: configured.metadata)) for at in metadata_paths(issuer)),
         _route("GET", "/healthz", liveness_endpoint()),
@@ -181,7 +189,10 @@ def make_app(current: Current, *, store: Store, signer: Signer, telemetry: Telem
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(FaultGuard, telemetry), Middleware(Shed, telemetry, most=max_requests)],
+        middleware=[
+            Middleware(FaultGuard, telemetry),
+            Middleware(Shed, telemetry, most=max_requests, costly=path + AGENTS),
+        ],
         exception_handlers=exception_handlers(telemetry),
         lifespan=lifespan,
     )
@@ -212,4 +223,10 @@ def _route(method: str, path: str, endpoint: Endpoint) -> Route:
     route = _PlainRoute(path, endpoint, methods=[method])
     # Starlette's own pattern ends in `$` and lets a line feed follow.
     route.path_regex = re.compile(re.escape(path) + r"\Z")
+    return route
+
+
+def _agent_route(path: str, endpoint: Endpoint) -> Route:
+    route = _PlainRoute(path + "{agent_id}", endpoint, methods=["GET", "POST"])
+    route.path_regex = re.compile(re.escape(path) + AGENT_SEGMENT + r"\Z")
     return route

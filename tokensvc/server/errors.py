@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, 
 
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.errors import OAuthError, OAuthRefused, Reason, Unavailable
-from tokensvc.server.answer import uncached_json
+from tokensvc.server.answer import headers_of, uncached_json
 from tokensvc.telemetry import Telemetry
 
 __all__ = ["FaultGuard", "exception_handlers", "trouble"]
@@ -36,8 +36,8 @@ _NOT_FOUND: Final = 404
 def exception_handlers(telemetry: Telemetry) -> Mapping[type[Exception], ExceptionHandler]:
     """The answers to everything that is expected to go wrong."""
 
-    async def refuse(_request: Request, exc: OAuthRefused) -> Response:
-        return _refusal(exc)
+    async def refuse(request: Request, exc: OAuthRefused) -> Response:
+        return _refusal(exc, headers_of(request))
 
     async def apologise(_request: Request, exc: Unavailable) -> Response:
         telemetry.unavailable(exc)
@@ -84,7 +84,7 @@ class FaultGuard:
             await trouble()(scope, receive, send)
 
 
-def _refusal(exc: OAuthRefused) -> Response:
+def _refusal(exc: OAuthRefused, headers: Mapping[str, str]) -> Response:
     body: dict[str, JsonValue] = {"error": exc.error, "error_description": exc.description}
     if exc.reason is not None:
         body["reason"] = exc.reason
@@ -92,8 +92,8 @@ def _refusal(exc: OAuthRefused) -> Response:
         body["record"] = exc.record
     if exc.error is OAuthError.INVALID_CLIENT:
         # RFC 9110 wants the challenge with every 401, however the client tried to authenticate.
-        return uncached_json(body, status=401, headers=_CHALLENGE)
-    return uncached_json(body, status=400)
+        return uncached_json(body, status=401, headers={**headers, **_CHALLENGE})
+    return uncached_json(body, status=400, headers=headers)
 
 
 def trouble() -> Response:

@@ -4,13 +4,16 @@ import logging
 import os
 import signal
 import socket
+import ssl
+from functools import partial
 from types import FrameType
 from typing import Final, NoReturn
 
 import uvicorn
 from starlette.applications import Starlette
 
-from tokensvc.server.protocol import ConnectionLimits, bounded_protocol
+from tokensvc.server.handshake import TlsListener
+from tokensvc.server.protocol import BoundedProtocol, ConnectionLimits, bounded_protocol
 from tokensvc.telemetry import Telemetry
 
 __all__ = ["GRACEFUL_SHUTDOWN_S", "TAKEN_OVER", "Server", "bind", "end_at_once", "uvicorn_config"]
@@ -34,11 +37,33 @@ class Server(uvicorn.Server):
 
     SIGTERM or SIGINT: requests in flight are finished. Another one: the process ends at once. A worker is told by its
     parent: it passes over a Ctrl-C, which reaches every process at the terminal, and over repetitions.
+    With `tls`, connections on the sockets that it is given are encrypted.
     """
 
-    def __init__(self, config: uvicorn.Config, *, is_worker: bool = False) -> None:
+    def __init__(self, config: uvicorn.Config, *, is_worker: bool = False, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(config)
         self._is_worker = is_worker
+        self._tls = tls
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        if self._tls is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        # What `uvicorn_config` made, which uvicorn takes for a class.
+        make: partial[BoundedProtocol] = self.config.http_protocol_class  # type: ignore[assignment]
+        arguments = {"config": self.config, "server_state": self.server_state, "app_state": self.lifespan.state}
+        self.servers += [
+            TlsListener(  # type: ignore[misc]  # uvicorn only closes its servers
+                listener,
+                self._tls,
+                make=partial(make, **arguments),
+                shared=make.keywords["shared"],
+                connections=self.server_state.connections,
+            )
+            for listener in sockets or ()
+        ]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Handle a signal to stop."""

@@ -8,16 +8,19 @@ uvicorn reads heads of any size for any time. Here each connection is bounded be
 4. Only so many requests wait behind the one that is answered; the last one's answer ends the connection.
 5. An answer must be read in time.
 6. Beyond the number of connections, the one that has waited longest for its client gives way, else the new one.
+
+With TLS a connection is counted and bounded from its start as well: `handshake`.
 """
 
 import asyncio
 import resource
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -26,9 +29,10 @@ from uvicorn.server import ServerState
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.errors import OAuthError, Reason
 from tokensvc.server.answer import uncached_json
+from tokensvc.server.client_certificate import tls_extension
 from tokensvc.telemetry import Telemetry
 
-__all__ = ["ConnectionLimits", "Cut", "bounded_protocol"]
+__all__ = ["BoundedProtocol", "ConnectionLimits", "Connections", "Cut", "bounded_protocol"]
 
 # 1000 waiting heads and bodies are about 100 MB at worst; agents renew every few minutes and keep no connection.
 _MAX_CONNECTIONS: Final = 1000
@@ -66,6 +70,7 @@ _BODIES: Final[Mapping[HTTPStatus, Mapping[str, JsonValue]]] = {
 class Cut(StrEnum):
     """Why a connection was ended; a line of the log has it as `kind`."""
 
+    HANDSHAKE = "handshake"
     HEAD_BYTES = "head_bytes"
     HEADER_COUNT = "header_count"
     HEAD_TIME = "head_time"
@@ -108,24 +113,38 @@ class ConnectionLimits:
     connections: int = field(default_factory=_default_connections)
 
 
+class _Waiting(Protocol):
+    def give_way(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shared:
+class Connections:
     """What the connections of one server know of each other."""
 
     limits: ConnectionLimits
     telemetry: Telemetry
     # Since when each waits for its client, the longest first.
-    waiting: "dict[_BoundedProtocol, float]" = field(default_factory=dict)
-    lingering: "set[_BoundedProtocol]" = field(default_factory=set)
+    waiting: dict[_Waiting, float] = field(default_factory=dict)
+    lingering: "set[BoundedProtocol]" = field(default_factory=set)
+
+    def make_room(self, count: int, *, now: float) -> bool:
+        """True when a new connection, the last of `count`, may stay (6)."""
+        if count <= self.limits.connections:
+            return True
+        longest = next(iter(self.waiting), None)
+        if longest is None or self.waiting[longest] > now - self.limits.give_way_s:
+            return False
+        longest.give_way()
+        return True
 
 
-def bounded_protocol(telemetry: Telemetry, limits: ConnectionLimits | None = None) -> Callable[..., asyncio.Protocol]:
+def bounded_protocol(telemetry: Telemetry, limits: ConnectionLimits | None = None) -> "Callable[..., BoundedProtocol]":
     """What makes the connections of one server: `uvicorn.Config(http=...)`. Who is cut off is told to `telemetry`."""
     limits = ConnectionLimits() if limits is None else limits
-    return partial(_BoundedProtocol, shared=_Shared(limits=limits, telemetry=telemetry))
+    return partial(BoundedProtocol, shared=Connections(limits=limits, telemetry=telemetry))
 
 
-class _BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(HttpToolsProtocol):
     """One connection. Inherits because uvicorn has no other way in; the parser calls the `on_` methods."""
 
     def __init__(
@@ -135,11 +154,13 @@ class _BoundedProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        shared: _Shared,
+        shared: Connections,
+        when_made: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._shared = shared
         self._limits = shared.limits
+        self._when_made = when_made
         # Nothing that still comes is read: the connection ends, now or after the answers that are owed.
         self._is_deaf = False
         self._is_lost = False
@@ -149,17 +170,17 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._received_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
+        self._extensions: dict[str, dict[object, object]] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first head, or make room (6)."""
+        if self._when_made is not None:
+            self._when_made()
         super().connection_made(transport)
-        waiting = self._shared.waiting
-        if len(self.connections) > self._limits.connections:
-            longest = next(iter(waiting), None)
-            if longest is None or waiting[longest] > self.loop.time() - self._limits.give_way_s:
-                self._cut(Cut.CONNECTIONS, HTTPStatus.SERVICE_UNAVAILABLE)
-                return
-            longest.give_way()
+        self._extensions = _extensions_of(transport)
+        if not self._shared.make_room(len(self.connections), now=self.loop.time()):
+            self._cut(Cut.CONNECTIONS, HTTPStatus.SERVICE_UNAVAILABLE)
+            return
         self._await_client(Cut.HEAD_TIME, self._limits.head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -195,6 +216,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         if not self._is_deaf:
             self._in_head = True
             super().on_message_begin()
+            if self._extensions:
+                self.scope["extensions"] = self._extensions
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header field, or one trailer field, which nobody here asked for (RFC 9110 s6.5.1)."""
@@ -364,3 +387,17 @@ class _BoundedProtocol(HttpToolsProtocol):
         head = [b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode())]
         head += [b"%s: %s\r\n" % header for header in (*self.server_state.default_headers, *answer.raw_headers)]
         return b"".join([*head, b"connection: close\r\n\r\n", answer.body])
+
+
+def _extensions_of(transport: asyncio.Transport) -> dict[str, dict[object, object]]:
+    """The TLS extension of ASGI for an encrypted connection, with the certificate that its client proved to hold."""
+    connection = transport.get_extra_info("ssl_object")
+    if connection is None:
+        return {}
+    der = connection.getpeercert(binary_form=True)
+    pem = None if der is None else ssl.DER_cert_to_PEM_cert(der)
+    return {"tls": tls_extension(pem, _TLS_VERSIONS.get(connection.version()))}
+
+
+# By their numbers in the protocol (RFC 8446 s4.2.1).
+_TLS_VERSIONS: Final = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}

@@ -10,7 +10,17 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-__all__ = ["INTROSPECT", "JWKS", "OPERATOR_REVOCATIONS", "REVOKE", "TOKEN", "Endpoint", "issuer_path", "metadata_paths"]
+__all__ = [
+    "AGENTS",
+    "INTROSPECT",
+    "JWKS",
+    "OPERATOR_REVOCATIONS",
+    "REVOKE",
+    "TOKEN",
+    "Endpoint",
+    "issuer_path",
+    "metadata_paths",
+]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -18,6 +28,7 @@ TOKEN = "/token"
 INTROSPECT = "/introspect"
 REVOKE = "/revoke"
 OPERATOR_REVOCATIONS = "/operator/revocations"
+AGENTS = "/agents/"
 JWKS = "/.well-known/jwks.json"
 
 _OAUTH = "/.well-known/oauth-authorization-server"

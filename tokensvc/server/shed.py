@@ -22,17 +22,18 @@ _ALWAYS: Final = frozenset({"GET", "HEAD"})
 
 
 class Shed:
-    """Takes `most` requests at once; GET and HEAD, which cost nothing, are not counted."""
+    """Takes `most` requests at once. GET and HEAD, which cost nothing, are not counted, except below `costly`."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry, *, most: int) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, *, most: int, costly: str) -> None:
         self._app = app
         self._telemetry = telemetry
         self._most = most
+        self._costly = costly
         self._taken = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, or answer in its place."""
-        if scope["type"] != "http" or scope["method"] in _ALWAYS:
+        if scope["type"] != "http" or (scope["method"] in _ALWAYS and not scope["path"].startswith(self._costly)):
             await self._app(scope, receive, send)
             return
         # What is announced too large is refused unread.

@@ -3,8 +3,9 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tokensvc.exchange.holder import Presented
 from tokensvc.exchange.service import ExchangeService
-from tokensvc.server.answer import uncached_json
+from tokensvc.server.answer import headers_of, uncached_json
 from tokensvc.server.client_auth import Door
 from tokensvc.server.routes import Endpoint
 
@@ -16,9 +17,12 @@ def token_endpoint(door: Door, exchange: ExchangeService) -> Endpoint:
 
     async def token(request: Request) -> Response:
         admitted = await door.admit(request)
-        # A proof that nobody checks must not make its sender believe that the token is bound (RFC 9449 s5).
-        unsupported = "DPoP" if "dpop" in request.headers else None
-        issued = await exchange.exchange(admitted.form, admitted.client, unsupported_header=unsupported)
+        nonce = exchange.nonce()
+        if nonce is not None:
+            # For whichever answer follows, a refusal included (RFC 9449 s8.2).
+            request.state.headers = {"DPoP-Nonce": nonce}
+        presented = Presented(dpop=tuple(request.headers.getlist("dpop")), certificate=admitted.certificate)
+        issued = await exchange.exchange(admitted.form, admitted.client, presented=presented)
         details = {"authorization_details": issued.authorization_details} if issued.authorization_details else {}
         return uncached_json(
             {
@@ -28,7 +32,8 @@ def token_endpoint(door: Door, exchange: ExchangeService) -> Endpoint:
                 "expires_in": issued.expires_in,
                 "scope": issued.scope,
                 **details,
-            }
+            },
+            headers=headers_of(request),
         )
 
     return token

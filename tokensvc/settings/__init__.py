@@ -3,13 +3,15 @@
 `load_settings` is what a service calls; `examine_settings` hands over every problem at once, for people.
 """
 
-from tokensvc.settings.agent_keys import load_agent_keys
+from tokensvc.settings.agent_keys import AgentKeys, load_agent_keys
+from tokensvc.settings.certificate_files import load_client_authorities
 from tokensvc.settings.environment import CONFIG_VARIABLE
 from tokensvc.settings.load import examine_settings, load_settings
 from tokensvc.settings.model import (
     NO_TYP,
     Agent,
     AuthMethod,
+    Authority,
     Ceiling,
     IdentityProvider,
     KeySettings,
@@ -32,7 +34,9 @@ __all__ = [
     "MAX_ROOT_LIFETIME_S",
     "NO_TYP",
     "Agent",
+    "AgentKeys",
     "AuthMethod",
+    "Authority",
     "Ceiling",
     "IdentityProvider",
     "KeySettings",
@@ -48,6 +52,7 @@ __all__ = [
     "WorkloadName",
     "examine_settings",
     "load_agent_keys",
+    "load_client_authorities",
     "load_settings",
     "load_upstream_keys",
     "publishers_of",

@@ -1,7 +1,8 @@
 """Settings checked against each other: what each value alone cannot show. One function for each rule.
 
-The rules about identity providers are in `provider_conflicts`, those about everybody whose keys are registered in
-`publisher_conflicts`, and those about the workloads that agents are in `workloads`.
+The rules about everybody whose keys are registered are in `publisher_conflicts`, those about identity providers in
+`provider_conflicts`, about authorities in `authority_conflicts`, about certificates in `certificate_conflicts`, about
+the workloads that agents are in `workloads`.
 
 Two rules cannot be settled here. With an empty `subject_prefix` any agent id could be a user's, so the exchange refuses
 a user who bears the id of an agent. And what needs more than the settings (where `serve` was told to listen, the
@@ -13,6 +14,8 @@ from typing import Final
 
 from tokensvc.core.scope import ScopeGrammar, require_grammar, usable_scope
 from tokensvc.errors import Malformed
+from tokensvc.settings.authority_conflicts import AUTHORITY_RULES
+from tokensvc.settings.certificate_conflicts import CERTIFICATE_RULES
 from tokensvc.settings.conflict import Conflict, nearest, repeats
 from tokensvc.settings.model import Agent, AuthMethod, Operator, Resource, Settings
 from tokensvc.settings.provider_conflicts import PROVIDER_RULES
@@ -24,7 +27,8 @@ __all__ = ["Conflict", "find_conflicts"]
 
 def find_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every conflict, rule by rule."""
-    for rule in (*_RULES, *PUBLISHER_RULES, *PROVIDER_RULES, *WORKLOAD_RULES):
+    others = (*PUBLISHER_RULES, *PROVIDER_RULES, *AUTHORITY_RULES, *CERTIFICATE_RULES, *WORKLOAD_RULES)
+    for rule in (*_RULES, *others):
         yield from rule(settings)
 
 
@@ -93,25 +97,24 @@ def _secrets_unique(settings: Settings) -> Iterator[Conflict]:
 def _credentials(settings: Settings) -> Iterator[Conflict]:
     """What proves a client fits its `auth`, and nothing else lies about."""
     for index, agent in enumerate(settings.agents):
-        wanted = _CREDENTIAL_OF.get(agent.auth, "secret_sha256")
-        if not getattr(agent, wanted):
-            remedy = f"Add {wanted}: {_CREDENTIALS[wanted]}."
-            yield Conflict(key=f"agent[{index}].{wanted}", problem=f"is missing: auth is {agent.auth}", remedy=remedy)
-        for unused in _CREDENTIALS:
-            if unused != wanted and getattr(agent, unused):
-                remedy = f"Remove it, or change auth: {unused} is {_CREDENTIALS[unused]}."
-                problem = f"has no use: auth is {agent.auth}"
-                yield Conflict(key=f"agent[{index}].{unused}", problem=problem, remedy=remedy)
+        wanted = _WANTED.get(agent.auth, "secret_sha256")
+        for name, what in _CREDENTIALS.items():
+            if name == wanted and not getattr(agent, name):
+                remedy = f"Add {name}: {what}."
+                yield Conflict(key=f"agent[{index}].{name}", problem=f"is missing: auth is {agent.auth}", remedy=remedy)
+            if name != wanted and getattr(agent, name):
+                remedy = f"Remove it, or change auth: {name} is {what}."
+                yield Conflict(key=f"agent[{index}].{name}", problem=f"has no use: auth is {agent.auth}", remedy=remedy)
     others: dict[str, tuple[Resource | Operator, ...]] = {
         "resource": settings.resources,
         "operator": settings.operators,
     }
     for table, parties in others.items():
         for index, party in enumerate(parties):
-            if party.auth in _CREDENTIAL_OF:
+            if party.auth in _WANTED:
                 yield Conflict(
                     key=f"{table}[{index}].auth",
-                    problem="only agents prove themselves by a key",
+                    problem="only agents prove themselves by a key or a certificate",
                     remedy="Write client_secret_basic or client_secret_post.",
                 )
 
@@ -151,6 +154,10 @@ def _registered_resources(settings: Settings) -> Iterator[Conflict]:
     places = [
         (f"identity_provider[{index}].ceiling.resources", provider.ceiling.resources)
         for index, provider in enumerate(settings.identity_providers)
+    ]
+    places += [
+        (f"authority[{index}].ceiling.resources", authority.ceiling.resources)
+        for index, authority in enumerate(settings.authorities)
     ]
     for index, agent in enumerate(settings.agents):
         places += [(f"agent[{index}].resources", agent.resources), (f"agent[{index}].serves", agent.serves)]
@@ -247,12 +254,15 @@ _CREDENTIALS: Final = {
     "secret_sha256": "the hashes of its secrets, for client_secret_basic and client_secret_post",
     "spiffe_id": "the agent's SPIFFE ID, for spiffe_jwt",
     "service_account": "the agent's Kubernetes service account, for kubernetes_jwt",
+    "certificate_file": "the agent's own certificate, for self_signed_tls_client_auth",
 }
-# Whoever is not named here proves itself by a secret.
-_CREDENTIAL_OF: Final = {
+# Of a method that is not here, the hashes. What tls_client_auth needs, `certificate_conflicts` knows.
+_WANTED: Final = {
     AuthMethod.PRIVATE_KEY_JWT: "jwks_file",
+    AuthMethod.SELF_SIGNED_TLS_CLIENT_AUTH: "certificate_file",
     AuthMethod.SPIFFE_JWT: "spiffe_id",
     AuthMethod.KUBERNETES_JWT: "service_account",
+    AuthMethod.TLS_CLIENT_AUTH: "",
 }
 
 

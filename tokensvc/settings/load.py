@@ -8,18 +8,21 @@ A value that cannot be used (2, 3) ends the examination before step 5, which nee
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from operator import is_
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import is_pydantic_dataclass
 
 from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.agent_keys import load_agent_keys
+from tokensvc.settings.certificate_files import find_certificate_problems
 from tokensvc.settings.conflicts import find_conflicts
 from tokensvc.settings.environment import read_overrides, refuse_unknown, with_overrides
 from tokensvc.settings.explain import explain
-from tokensvc.settings.model import Settings, StoreSettings
+from tokensvc.settings.model import Settings
 from tokensvc.settings.upstream import find_key_problems
 from tokensvc.settings.values import SQLITE
 from tokensvc.smallfile import read_small_file
@@ -67,6 +70,7 @@ def examine_settings(path: Path, environ: Mapping[str, str]) -> Settings | tuple
         for conflict in find_conflicts(settings)
     ]
     problems += find_key_problems(settings)
+    problems += find_certificate_problems(settings)
     try:
         load_agent_keys(settings)
     except ConfigurationError as exc:
@@ -102,34 +106,27 @@ def _unusable(path: Path, problem: str, remedy: str) -> ConfigurationError:
 
 def _resolve_paths(settings: Settings, folder: Path) -> Settings:
     database = settings.store.sqlite_path
-    secret = settings.store.password_file
-    store = StoreSettings(
-        url=settings.store.url if database is None else f"{SQLITE}{folder / database}",
-        password_file=None if secret is None else folder / secret,
-    )
-    providers = tuple(
-        provider if provider.jwks_file is None else replace(provider, jwks_file=folder / provider.jwks_file)
-        for provider in settings.identity_providers
-    )
-    domains = tuple(
-        domain if domain.bundle_file is None else replace(domain, bundle_file=folder / domain.bundle_file)
-        for domain in settings.spiffe_trust_domains
-    )
-    clusters = tuple(
-        cluster if cluster.jwks_file is None else replace(cluster, jwks_file=folder / cluster.jwks_file)
-        for cluster in settings.kubernetes_clusters
-    )
-    agents = tuple(
-        agent if agent.jwks_file is None else replace(agent, jwks_file=folder / agent.jwks_file)
-        for agent in settings.agents
-    )
-    keys = replace(settings.keys, dir=folder / settings.keys.dir)
-    return replace(
-        settings,
-        store=store,
-        keys=keys,
-        identity_providers=providers,
-        spiffe_trust_domains=domains,
-        kubernetes_clusters=clusters,
-        agents=agents,
-    )
+    if database is not None:
+        store = replace(settings.store, url=f"{SQLITE}{folder / database}")
+        settings = replace(settings, store=store)
+    return replace(settings, **_resolved_members(settings, folder))
+
+
+def _resolved(value: object, folder: Path) -> object:
+    """`value` with every path in it counted from `folder`; itself where there is none."""
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, tuple):
+        items = [_resolved(item, folder) for item in value]
+        return value if all(map(is_, items, value)) else tuple(items)
+    if not isinstance(value, type) and is_pydantic_dataclass(type(value)):
+        # What it is an instance of is known to be a dataclass, which types cannot say.
+        changed = _resolved_members(value, folder)
+        return replace(value, **changed) if changed else value  # type: ignore[type-var]
+    return value
+
+
+def _resolved_members(table: object, folder: Path) -> dict[str, Any]:
+    members = [member.name for member in fields(table) if member.init]  # type: ignore[arg-type]
+    resolved = {name: _resolved(getattr(table, name), folder) for name in members}
+    return {name: value for name, value in resolved.items() if value is not getattr(table, name)}

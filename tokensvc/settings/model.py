@@ -16,11 +16,13 @@ from pydantic import ConfigDict, Field, StrictBool, StrictInt
 from pydantic.dataclasses import dataclass
 
 from tokensvc.core.authority import Attenuation
+from tokensvc.core.certificate_subject import SubjectKind
 from tokensvc.core.details import NO_DETAILS, OtherDetail, ToolDetail, render_details
 from tokensvc.core.jsontext import JsonValue, render_json
 from tokensvc.core.jwks_url import UnsafeReach
 from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import ScopeGrammar
+from tokensvc.settings.certificate_values import DnsName, HeaderName, SanEmail, SanIp, SanUri, SubjectDn
 from tokensvc.settings.redis_url import REDIS_SCHEMES, RedisUrl, parse_redis_url
 from tokensvc.settings.values import (
     MAX_ITEMS,
@@ -59,7 +61,9 @@ __all__ = [
     "NO_TYP",
     "Agent",
     "AuthMethod",
+    "Authority",
     "Ceiling",
+    "HopEvidence",
     "IdentityProvider",
     "KeySettings",
     "KubernetesCluster",
@@ -108,7 +112,7 @@ _CONFIG: Final = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_
 
 
 class AuthMethod(StrEnum):
-    """How a client proves itself (RFC 6749 s2.3.1; names of RFC 7591 s2).
+    """How a client proves itself (RFC 6749 s2.3.1; names of RFC 7591 s2 and RFC 8705 s2).
 
     The last two are by a token of the platform that the agent runs on: the name of the draft
     draft-ietf-oauth-spiffe-client-auth, and one of our own.
@@ -117,8 +121,22 @@ class AuthMethod(StrEnum):
     CLIENT_SECRET_BASIC = "client_secret_basic"
     CLIENT_SECRET_POST = "client_secret_post"
     PRIVATE_KEY_JWT = "private_key_jwt"
+    TLS_CLIENT_AUTH = "tls_client_auth"
+    SELF_SIGNED_TLS_CLIENT_AUTH = "self_signed_tls_client_auth"
     SPIFFE_JWT = "spiffe_jwt"
     KUBERNETES_JWT = "kubernetes_jwt"
+
+    @property
+    def by_certificate(self) -> bool:
+        """True for those that prove a client by the certificate of its connection."""
+        return self in {AuthMethod.TLS_CLIENT_AUTH, AuthMethod.SELF_SIGNED_TLS_CLIENT_AUTH}
+
+
+class HopEvidence(StrEnum):
+    """Whose word a hop needs, from the second one on."""
+
+    ISSUER = "issuer"
+    DELEGATOR = "delegator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -156,11 +174,41 @@ class ServerSettings:
     """Where the service listens."""
 
     host: Name = "127.0.0.1"
-    """The address to listen on. With an http issuer only a loopback address: nothing but a proxy in front encrypts."""
+    """The address to listen on. With an http issuer only a loopback address: nothing encrypts then."""
     port: Annotated[StrictInt, Field(ge=0, le=65535)] = 8700
     """The port to listen on; with 0 the system chooses one."""
     max_requests: Annotated[StrictInt, Field(ge=1, le=MAX_REQUESTS)] = DEFAULT_MAX_REQUESTS
-    """Requests that a process works on at once; what comes on top is answered 503 at once. GET is not counted."""
+    """Requests that a process works on at once; what comes on top is answered 503 at once. GET is not counted,
+    but where a client proves itself."""
+    dpop_nonces: StrictBool = False
+    """DPoP proofs have to carry a nonce that the service gave within the last minutes (RFC 9449 s8), so that nobody can
+    make them beforehand. Costs a client that comes for the first time one more request."""
+    tls_certificate_file: FilePath | None = None
+    """The certificate of the service and those above it, as PEM: it then speaks https itself. Without it a proxy in
+    front does."""
+    tls_key_file: FilePath | None = None
+    """The private key of that certificate: PEM without a password, which not everybody may read."""
+    client_ca_file: FilePath | None = None
+    """The authorities, as PEM, that may say who a client is (`tls_client_auth`). Each is trusted by itself, so those
+    between a root and the clients stand here as well."""
+    trusted_proxies: Networks = ()
+    """Where the proxy that ends TLS connects from. Nobody else is believed about a client's certificate.
+
+    Written: list of networks in CIDR notation
+    """
+    client_certificate_header: HeaderName | None = None
+    """The header in which that proxy hands over the certificate of the client: as `Client-Cert` of RFC 9440, or as
+    URL-encoded PEM (`$ssl_client_escaped_cert` of nginx)."""
+
+    @property
+    def speaks_tls(self) -> bool:
+        """True where no proxy needs to encrypt."""
+        return self.tls_certificate_file is not None
+
+    @property
+    def sees_certificates(self) -> bool:
+        """True where a request may come with a client's certificate, by our own TLS or by a proxy."""
+        return self.speaks_tls or self.client_certificate_header is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -191,7 +239,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Ceiling:
-    """What the users of one identity provider can authorise at most."""
+    """What the users of one identity provider or authority can authorise at most."""
 
     resources: SomeResources
     """The resources. Each is registered as `[[resource]]`; a root gets no scope but theirs."""
@@ -259,6 +307,39 @@ class IdentityProvider:
     session_lifetime_s: Annotated[StrictInt, Field(ge=0, le=MAX_ROOT_LIFETIME_S)] = 0
     """How long a delegation lasts at most, from its first exchange; 0: it ends with the user's token."""
     ceiling: Ceiling
+
+    @property
+    def reach(self) -> UnsafeReach | None:
+        """Where keys may be fetched from besides the public internet."""
+        return _reach_of(self.private_networks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Authority:
+    """Who signs roots: JWTs of what a user lets an agent do. It may be an identity provider too, by another key."""
+
+    iss: Name
+    """The `iss` of its roots, letter by letter."""
+    enabled: StrictBool = True
+    """`false` bars it, and with it every chain below its roots."""
+    jwks_file: FilePath | None = None
+    """The public keys of its roots in a file: a JWK set. Read at the start. One of two."""
+    jwks_url: Name | None = None
+    """The public keys of its roots by https: where it publishes them. No key there may sign anything but roots."""
+    private_networks: Networks = ()
+    """Networks that keys may be fetched from besides the public internet, as for an identity provider.
+
+    Written: list of networks in CIDR notation
+    """
+    subject_prefix: SubjectPrefix = ""
+    """Put before the names of its users. That of the identity provider with the same `iss`, and nobody else's."""
+    ceiling: Ceiling
+    """What its roots may grant. One that says more is refused; nothing is cut."""
+
+    @property
+    def key_holder(self) -> str:
+        """Whose keys they are, in one namespace with the `iss` of identity providers: no `iss` has a space in it."""
+        return f"authority {self.iss}"
 
     @property
     def reach(self) -> UnsafeReach | None:
@@ -337,6 +418,26 @@ class Agent:
     """
     jwks_file: FilePath | None = None
     """Its public keys, for `private_key_jwt`: a JWK set. No two parties may hold one key."""
+    holder_jwks_file: FilePath | None = None
+    """The public keys that its tokens are bound to, and that it proves by DPoP: a JWK set. May be its `jwks_file`. A
+    delegation to it is bound to the first; keep an old one behind the new one until the last hop ends."""
+    tls_client_auth_subject_dn: SubjectDn | None = None
+    """For `tls_client_auth`, one of five: the subject of its certificate as RFC 4514 writes it, `CN=planner,O=Example`.
+    Compared attribute by attribute, in this order."""
+    tls_client_auth_san_dns: DnsName | None = None
+    """A DNS name in the certificate. No wildcards, on either side."""
+    tls_client_auth_san_uri: SanUri | None = None
+    """A URI in the certificate, letter by letter."""
+    tls_client_auth_san_ip: SanIp | None = None
+    """An IP address in the certificate."""
+    tls_client_auth_san_email: SanEmail | None = None
+    """An email address in the certificate, letter by letter."""
+    certificate_file: FilePath | None = None
+    """Its certificate, for `self_signed_tls_client_auth`, as PEM. Two may live at once, to replace one without an
+    outage. No two parties may hold one key."""
+    tls_client_certificate_bound_access_tokens: StrictBool = False
+    """Its tokens are bound to the certificate of the connection on which it asks, and useless without it (RFC 8705
+    s3). Without a certificate it gets none."""
     spiffe_id: SpiffeIdText | None = None
     """For `spiffe_jwt`: its SPIFFE ID, letter by letter, in a registered trust domain."""
     service_account: ServiceAccount | None = None
@@ -375,8 +476,16 @@ class Agent:
     """Of a delegation to this agent."""
     max_depth: Depth | None = None
     """The highest hop that may ever stand below one of this agent, counted from the first (1)."""
+    evidence: HopEvidence = HopEvidence.ISSUER
+    """With `delegator` it signs every hop that it makes, for others and for itself, as a `delegation_grant`."""
     enabled: StrictBool = True
     """`false` bars it, and with it every chain that it is in."""
+
+    @property
+    def subject_rules(self) -> tuple[tuple[SubjectKind, str], ...]:
+        """What its certificate has to bear, for `tls_client_auth`."""
+        found = ((kind, getattr(self, kind)) for kind in SubjectKind)
+        return tuple((kind, name) for kind, name in found if name is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -400,6 +509,9 @@ class Resource:
     """How it proves itself when it asks."""
     enforces_details: StrictBool = False
     """It checks the details of every call, so that under `attenuation = "authority"` less tools are less authority."""
+    evidence: HopEvidence = HopEvidence.ISSUER
+    """With `delegator` every hop that lists it, from the second on, is signed by its delegator. Its verifier can then
+    demand as much (`hop_floor`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -436,12 +548,18 @@ class Settings:
     Verifiers are told the same."""
     scope_grammar: ScopeGrammar = ScopeGrammar.EXACT
     """Plain names, or names in which `crm.*` covers `crm.read`. Verifiers are told the same."""
+    evidence: HopEvidence = HopEvidence.ISSUER
+    """Whose word each hop needs from the second on: this service's, or its delegator's, by a `delegation_grant`. With
+    `delegator` no unsigned one is made, and none by a server for itself (`serves`)."""
     store: StoreSettings = Field(default_factory=StoreSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
     keys: KeySettings = Field(default_factory=KeySettings)
     limits: Limits = Field(default_factory=Limits)
     identity_providers: Annotated[tuple[IdentityProvider, ...], entries(at_least=1, at_most=MAX_PROVIDERS)] = Field(
         validation_alias="identity_provider"
+    )
+    authorities: Annotated[tuple[Authority, ...], entries(at_most=MAX_PROVIDERS)] = Field(
+        default=(), validation_alias="authority"
     )
     spiffe_trust_domains: Annotated[tuple[SpiffeTrustDomain, ...], entries(at_most=MAX_PROVIDERS)] = Field(
         default=(), validation_alias="spiffe_trust_domain"
@@ -459,14 +577,20 @@ class Settings:
 
     version: str = Field(init=False, default="")
 
+    @property
+    def user_sources(self) -> tuple[IdentityProvider | Authority, ...]:
+        """Everybody whose word starts a delegation; an authority may have the `iss` of an identity provider."""
+        return (*self.identity_providers, *self.authorities)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", hashlib.sha256(render_json(_plain(self))).hexdigest()[:12])
 
 
-def _reach_of(networks: tuple[str, ...]) -> UnsafeReach | None:
-    if not networks:
+def _reach_of(private_networks: Networks) -> UnsafeReach | None:
+    if not private_networks:
         return None
-    return UnsafeReach(networks=networks, plain_http=all(ip_network(network).is_loopback for network in networks))
+    loopback = all(ip_network(network).is_loopback for network in private_networks)
+    return UnsafeReach(networks=private_networks, plain_http=loopback)
 
 
 def _plain(value: object) -> JsonValue:

@@ -7,11 +7,15 @@ keys are registered stands in `publisher_conflicts`.
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from tokensvc.core.evidence import GRANT_TYP, ROOT_TYP
 from tokensvc.core.scope import usable_scope
 from tokensvc.settings.conflict import Conflict, nearest
 from tokensvc.settings.model import Agent, IdentityProvider, Settings
 
 __all__ = ["PROVIDER_RULES"]
+
+# A root of an authority, a grant of an agent, what an agent says of itself, a proof of a key.
+_OTHER_KINDS: Final = frozenset({ROOT_TYP, GRANT_TYP, "actor+jwt", "client-authentication+jwt", "dpop+jwt"})
 
 
 def _subject_prefixes(settings: Settings) -> Iterator[Conflict]:
@@ -25,6 +29,15 @@ def _subject_prefixes(settings: Settings) -> Iterator[Conflict]:
             remedy = 'Give every [[identity_provider]] a subject_prefix of its own, such as "corp:" and "partner:".'
             yield Conflict(key=f"{key}.subject_prefix", problem=problem, remedy=remedy)
         seen.append(prefix)
+
+
+def _types(settings: Settings) -> Iterator[Conflict]:
+    """A `typ` that means something else here is no access token's (RFC 8725 s3.11)."""
+    for key, provider in _providers(settings):
+        for typ in sorted(provider.typ):
+            if typ.lower().removeprefix("application/") in _OTHER_KINDS:
+                problem = f"{typ} is the type of something else than an access token"
+                yield Conflict(key=f"{key}.typ", problem=problem, remedy='Write "at+jwt", "JWT" or "none".')
 
 
 def _agents_and_users(settings: Settings) -> Iterator[Conflict]:
@@ -90,6 +103,7 @@ def _registered_scopes(settings: Settings) -> Iterator[Conflict]:
 
 PROVIDER_RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
     _subject_prefixes,
+    _types,
     _agents_and_users,
     _upstream_client_ids,
     _audiences,

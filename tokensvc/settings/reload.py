@@ -44,6 +44,10 @@ def _unchangeable(before: Settings, after: Settings) -> Iterator[tuple[str, str]
     for index, provider in enumerate(after.identity_providers):
         if provider.iss not in known:
             yield f"identity_provider[{index}].iss", "an identity provider cannot be added while the service runs"
+    known = {authority.iss for authority in before.authorities}
+    for index, authority in enumerate(after.authorities):
+        if authority.iss not in known:
+            yield f"authority[{index}].iss", "an authority cannot be added while the service runs"
 
 
 def _differing(name: str, before: object, after: object) -> Iterator[str]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import ConfigurationError, Malformed
+from tokensvc.settings.agent_keys import AgentKeys
 from tokensvc.settings.model import Settings
 from tokensvc.settings.publishers import publishers_of
 from tokensvc.settings.values import MEMORY
@@ -44,22 +45,33 @@ def require_shareable(settings: Settings, workers: int, *, file: str) -> None:
 
 
 def require_own_keys(
-    settings: Settings, upstream: Mapping[str, KeySet], agents: Mapping[str, KeySet], own: KeySet
+    settings: Settings, upstream: Mapping[str, KeySet], agents: Mapping[str, AgentKeys], own: KeySet
 ) -> None:
     """Whoever holds a key under two names speaks for both. Raises: ConfigurationError.
 
     `upstream` are what `load_upstream_keys` read, by name; `agents` the keys of agents, by id; `own` those of this
     service.
     """
+    others = "this token service, an identity provider, an authority or a platform"
     thumbprints = {key.thumbprint for key in own}
     issuers = thumbprints | {key.thumbprint for keys in upstream.values() for key in keys}
     for agent in settings.agents:
-        if any(key.thumbprint in issuers for key in agents.get(agent.id, ())):
+        keys = agents.get(agent.id, AgentKeys())
+        for path, key_set in ((agent.jwks_file, keys.assertion), (agent.holder_jwks_file, keys.holder)):
+            if not any(key.thumbprint in issuers for key in key_set):
+                continue
             raise ConfigurationError(
-                "the key set of an agent holds a key of this token service, an identity provider or a platform",
-                file=str(agent.jwks_file),
+                f"the key set of an agent holds a key of {others}",
+                file=str(path),
                 key="",
                 remedy=f"Save the public keys of {agent.id} there, as a JWK set.",
+            )
+        if keys.certificate_keys & issuers:
+            raise ConfigurationError(
+                f"the certificate of an agent has a key of {others}",
+                file=str(agent.certificate_file),
+                key="",
+                remedy=f"Save the certificate of {agent.id} there, of a key of its own.",
             )
     for publisher in publishers_of(settings):
         if any(key.thumbprint in thumbprints for key in upstream.get(publisher.name, ())):

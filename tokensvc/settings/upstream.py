@@ -1,4 +1,7 @@
-"""The public keys of identity providers, trust domains and clusters, read from the files that the settings name."""
+"""The public keys of all whose tokens are taken (`publishers`), read from the files that the settings name.
+
+They are held against each other: an authority signs roots with a key that is not its login key.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +21,7 @@ _MAX_BYTES: Final = 1_000_000
 
 
 def load_upstream_keys(settings: Settings) -> Mapping[str, KeySet]:
-    """The key sets that are in files, by the name of each publisher that is enabled: an `iss`, or `spiffe://DOMAIN`.
+    """The key sets that are in files, by the `name` of each publisher that is enabled.
 
     Each holds a key for one of its algorithms at least, and no two share a key. Raises: ConfigurationError, naming the
     key set's own file.
@@ -47,12 +50,17 @@ def _load(settings: Settings, keys: dict[str, KeySet]) -> Iterator[Configuration
             continue
         holders = {seen[key.thumbprint].name: seen[key.thumbprint] for key in found if key.thumbprint in seen}
         for _, holder in sorted(holders.items()):
-            # Whoever holds the private half speaks for both.
-            other = f"another {holder.title}" if holder.title == publisher.title else f"the {holder.title}"
-            remedy = f"Save each {publisher.title}'s own JWK set, or have one of the two replace its key."
-            problem = f"the key set holds a key of {other}, {holder.name}"
-            yield unusable_key_set(publisher.file, problem, remedy)
+            yield _shared(publisher, publisher.file, holder)
         seen |= {key.thumbprint: publisher for key in found}
+
+
+def _shared(publisher: Publisher, path: Path, holder: Publisher) -> ConfigurationError:
+    """Whoever holds the private half speaks for both, and a key for logins would sign roots."""
+    whose = f"another {holder.title}," if holder.title == publisher.title else f"the {holder.title}"
+    remedy = f"Save each {publisher.title}'s own JWK set, or have one of the two replace its key."
+    if publisher.title == "authority" and holder.title != "authority":
+        remedy = "Sign roots with a key of their own, and save its JWK set there."
+    return unusable_key_set(path, f"the key set holds a key of {whose} {holder.iss}", remedy)
 
 
 def _load_key_set(publisher: Publisher, path: Path) -> KeySet:
@@ -67,7 +75,8 @@ def _load_key_set(publisher: Publisher, path: Path) -> KeySet:
     )
     if not any(key.alg in publisher.algorithms for key in keys):
         algorithms = " or ".join(sorted(publisher.algorithms))
-        remedy = f"Save the {title}'s current JWK set there, or correct {key}.algorithms."
+        correct = f"correct {key}.algorithms" if key == "identity_provider" else "make a key for it"
+        remedy = f"Save the {title}'s current JWK set there, or {correct}."
         if publisher.is_bundle:
             remedy = "Save the trust domain's current bundle there, one that has keys whose use is jwt-svid."
         raise unusable_key_set(path, f"the key set holds no signature key for {algorithms}", remedy)

@@ -8,8 +8,8 @@ from tokensvc.core.jsontext import render_json
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import Algorithm, KeySet, render_jwks
 from tokensvc.errors import ConfigurationError
-from tokensvc.signing.keyfiles import make_key
-from tokensvc.signing.private_files import PRIVATE_FOLDER, explained, write_file
+from tokensvc.newkey import make_key
+from tokensvc.private_files import PRIVATE_FOLDER, explained, write_file
 
 __all__ = ["ClientKeys", "make_client_keys"]
 

@@ -11,16 +11,14 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, assert_never
-
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typing import Final
 
 from tokensvc.core.jsontext import JsonValue, parse_json_object, render_json
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import Algorithm
 from tokensvc.errors import ConfigurationError, KeyRefused, Malformed
-from tokensvc.signing.private_files import PRIVATE_FOLDER, explained, locked, read_private_file, write_file
+from tokensvc.newkey import make_key
+from tokensvc.private_files import PRIVATE_FOLDER, explained, locked, read_private_file, write_file
 
 __all__ = [
     "KeyFile",
@@ -39,10 +37,6 @@ _MAX_TIME: Final = 253_402_300_799
 _MEMBERS: Final = frozenset({"created", "key", "not_before", "retire_after"})
 # An RSA key of 8192 bits takes 7 KB as a JWK.
 _MAX_BYTES: Final = 64 * 1024
-# 128 bits of strength; 2048 bits are acceptable until 2030 only (NIST SP 800-57 part 1, table 4).
-_RSA_BITS: Final = 3072
-# FIPS 186-5 A.1.1; every library's choice.
-_RSA_EXPONENT: Final = 65537
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -63,21 +57,6 @@ class KeyFile:
     def is_live(self, now: int) -> bool:
         """True while something that this key signed may be alive."""
         return self.retire_after is None or now < self.retire_after
-
-
-def make_key(algorithm: Algorithm) -> SigningKey:
-    """A new private key; its `kid` is its RFC 7638 thumbprint."""
-    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
-    match algorithm:
-        case Algorithm.ES256:
-            private = ec.generate_private_key(ec.SECP256R1())
-        case Algorithm.ED25519:
-            private = ed25519.Ed25519PrivateKey.generate()
-        case Algorithm.RS256:
-            private = rsa.generate_private_key(public_exponent=_RSA_EXPONENT, key_size=_RSA_BITS)
-        case _:
-            assert_never(algorithm)
-    return SigningKey.from_pem(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), alg=algorithm)
 
 
 def generate_key(directory: Path, algorithm: Algorithm, *, now: int) -> KeyFile:

@@ -17,10 +17,10 @@ from typing import Final
 
 from tokensvc.core.keyset import Algorithm
 from tokensvc.errors import ConfigurationError
+from tokensvc.private_files import explained, locked, remove_file
 from tokensvc.settings.model import MAX_LEEWAY_S
 from tokensvc.settings.values import MAX_ROOT_LIFETIME_S
 from tokensvc.signing.keyfiles import KeyFile, add_key, list_keys, write_key_file
-from tokensvc.signing.private_files import explained, locked, remove_file
 
 __all__ = ["DEFAULT_DELAY_S", "RETENTION_S", "Rotated", "no_signing_key", "retire_key", "rotate_key", "signing_at"]
 

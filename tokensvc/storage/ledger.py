@@ -68,6 +68,11 @@ class Claim(NamedTuple):
 
     until: int
     note: str | None
+    repeatable: bool = False
+
+    def is_repeated_by(self, claim: OneTimeValue) -> bool:
+        """True for a retry: repeatable both times, with one note."""
+        return self.repeatable and claim.repeatable and self.note == claim.note
 
 
 class Listing(NamedTuple):
@@ -155,10 +160,14 @@ class Ledger:
         if self.forgotten_at is not None and claim.made <= self.forgotten_at:
             return True
         held = self.claims.get(claim.value)
-        return held is not None and held.until >= now
+        return held is not None and held.until >= now and not held.is_repeated_by(claim)
 
     def _keep(self, claims: tuple[OneTimeValue, ...]) -> None:
-        self.claims.update((claim.value, Claim(claim.until, claim.note)) for claim in claims)
+        for claim in claims:
+            held = self.claims.get(claim.value)
+            until = claim.until if held is None else max(held.until, claim.until)
+            # Without a note there is nothing to know a retry by.
+            self.claims[claim.value] = Claim(until, claim.note, claim.repeatable and claim.note is not None)
 
 
 def _stronger(one: Revocation, other: Revocation) -> Revocation:

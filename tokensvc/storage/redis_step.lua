@@ -5,7 +5,8 @@
 -- its writes as one unit. Should a write fail all the same (somebody made a key of another kind), the step ends there:
 -- what bars a token is written before the record that would tell of one.
 --
--- Texts that may be absent come and go as '' (absent) or '=' and the text. Numbers stay the text that they came as;
+-- Texts that may be absent come and go as '' (absent) or '=' and the text; a note that may come again as '~' and the
+-- text, so that equal means repeatable both times with one note. Numbers stay the text that they came as;
 -- compared they are doubles, exact for every time that JSON can express.
 
 local STATE, MARKS, REVOCATIONS, ENDS, RECORDS, INDEX, CLAIM =
@@ -156,6 +157,19 @@ local function take_claims()
   return claims
 end
 
+local function held_claim(value)
+  local held = redis.call('GET', CLAIM .. value)
+  if held then
+    local ends, note = string.match(held, '^(%S+) (.*)$')
+    -- What cannot be read must not pass for a value that nobody claimed.
+    return assert(tonumber(ends) and ends, 'a claim cannot be read'), note
+  end
+end
+
+local function is_repeated(held_note, note)
+  return held_note == note and string.sub(note, 1, 1) == '~'
+end
+
 local function is_any_used(claims, at)
   local named = {}
   for _, claim in ipairs(claims) do
@@ -163,8 +177,8 @@ local function is_any_used(claims, at)
       return true
     end
     named[claim.value] = true
-    local held = redis.call('GET', CLAIM .. claim.value)
-    if held and tonumber(string.match(held, '^(%S+) ')) >= at then
+    local ends, note = held_claim(claim.value)
+    if ends and tonumber(ends) >= at and not is_repeated(note, claim.note) then
       return true
     end
   end
@@ -173,13 +187,15 @@ end
 
 local function keep_claims(claims, at)
   for _, claim in ipairs(claims) do
-    local held = claim.ends .. ' ' .. claim.note
+    local held_ends = held_claim(claim.value)
+    local ends = held_ends and later(held_ends, claim.ends) or claim.ends
+    local kept = ends .. ' ' .. claim.note
     -- Redis only cleans up, by its own clock; what counts is the `ends` that is kept.
-    local rest = math.max(tonumber(claim.ends) - at, 0) + kept_after_end
+    local rest = math.max(tonumber(ends) - at, 0) + kept_after_end
     if rest < 1e9 then
-      redis.call('SET', CLAIM .. claim.value, held, 'EX', whole(rest))
+      redis.call('SET', CLAIM .. claim.value, kept, 'EX', whole(rest))
     else
-      redis.call('SET', CLAIM .. claim.value, held)
+      redis.call('SET', CLAIM .. claim.value, kept)
     end
     has_changed = true
   end
@@ -242,8 +258,8 @@ function operations.commit()
 end
 
 function operations.note()
-  local held = redis.call('GET', CLAIM .. take())
-  return held and string.match(held, '^%S+ (.*)$') or ''
+  local _, note = held_claim(take())
+  return note or ''
 end
 
 function operations.revoke()

@@ -156,12 +156,12 @@ def pinging() -> Step[object]:
 
 
 def _claims(claims: tuple[OneTimeValue, ...]) -> list[Argument]:
-    fields = [
-        argument
-        for claim in claims
-        for argument in (claim.value, claim.until, claim.made, _render_optional(claim.note))
-    ]
+    fields = [argument for claim in claims for argument in (claim.value, claim.until, claim.made, _render_note(claim))]
     return [len(claims), *fields]
+
+
+def _render_note(claim: OneTimeValue) -> str:
+    return f"~{claim.note}" if claim.repeatable and claim.note is not None else _render_optional(claim.note)
 
 
 def _revocables(revocables: tuple[Revocable, ...]) -> list[Argument]:

@@ -42,7 +42,7 @@ from tokensvc.storage.sqlite_file import create_or_open, renumber_records, reope
 
 __all__ = ["Database"]
 
-_Value = str | int | None
+_Value = str | int | bytes | None
 
 # SQLite before 3.32 takes 999 parameters a statement.
 _MAX_PARAMETERS: Final = 990
@@ -245,7 +245,7 @@ def _load(connection: sqlite3.Connection, operations: Sequence[Operation[object]
     for value, until, note in _rows(
         connection, "SELECT value, until, note FROM claims WHERE value IN (VALUES", claims, ")"
     ):
-        held.claims[value] = Claim(until, note)
+        held.claims[value] = _parse_claim(until, note)
     for row in _rows(connection, f"SELECT {_RECORD} FROM records WHERE id IN (VALUES", records, ")"):  # noqa: S608 - our own column names
         held.records[row[0]] = cast("RecordRow", row)
     return held
@@ -282,7 +282,11 @@ def _with_mark(connection: sqlite3.Connection, state: State) -> State:
 
 def _store(connection: sqlite3.Connection, held: Ledger, ledger: Ledger) -> int:
     """Write what `ledger` has and `held` has not; the number of new claims and revocations."""
-    claims = [(value, *claim) for value, claim in ledger.claims.items() if held.claims.get(value) != claim]
+    claims = [
+        (value, claim.until, _render_note(claim))
+        for value, claim in ledger.claims.items()
+        if held.claims.get(value) != claim
+    ]
     revocations = [
         revocation_row(revocation)
         for key, revocation in ledger.revocations.items()
@@ -294,6 +298,15 @@ def _store(connection: sqlite3.Connection, held: Ledger, ledger: Ledger) -> int:
     _rows(connection, _REPLACE_REVOCATIONS, revocations)
     _rows(connection, f"INSERT INTO records ({_RECORD}) VALUES", records)
     return len(claims) + len(revocations)
+
+
+def _render_note(claim: Claim) -> str | bytes | None:
+    """A note that may come again is kept as a BLOB, any other as TEXT: no column of its own, and none to add."""
+    return claim.note.encode("utf-8") if claim.repeatable and claim.note is not None else claim.note
+
+
+def _parse_claim(until: int, note: str | bytes | None) -> Claim:
+    return Claim(until, note.decode("utf-8"), repeatable=True) if isinstance(note, bytes) else Claim(until, note)
 
 
 def _rows(

@@ -4,7 +4,7 @@ A resource server sees a token many times. Its bytes cannot change, and with the
 the chain says by one `Expectation`; that is remembered. What can change is judged anew each time, in the same order:
 
      4 the keys: the key source still gives the keys that the signatures verified with
-     6 time, lifetime cap            8 holder            14 revocation
+     6 time, lifetime cap            8 holder, whose proof is another one each time            14 revocation
 
 Where a key or the expectation differs, the whole procedure runs. Only accepted tokens are remembered, so nobody without
 one fills the memory, and by the SHA-256 of their bytes, so what lies in memory is no credential.
@@ -17,15 +17,16 @@ from threading import Lock
 from typing import Final, cast
 
 from tokensvc.core.claims import AccessTokenClaims
+from tokensvc.core.jws import encode_base64url
 from tokensvc.core.keyset import PublicKey
 from tokensvc.core.revocation import Revocable
 from tokensvc.verify.expectation import Expectation
 from tokensvc.verify.keysource import KeySource
 from tokensvc.verify.verified import VerifiedToken
 from tokensvc.verify.verifier import (
+    HolderProof,
     Revocations,
     Trace,
-    UnsafeHolderProvenUpstream,
     _Terms,
     _terms,
     _verify,
@@ -55,6 +56,8 @@ class _Known:
     token_key: _Found
     entry_keys: tuple[_Found, ...]
     claims: AccessTokenClaims
+    # What a proof for this token names; every use of a bound token brings a new proof.
+    ath: str
     verified: VerifiedToken
     revocables: tuple[Revocable, ...]
 
@@ -88,10 +91,12 @@ class CachedVerifier:
         expect: Expectation,
         now: int,
         revocations: Revocations,
-        proof: UnsafeHolderProvenUpstream | None = None,
+        proof: HolderProof | None = None,
     ) -> VerifiedToken:
         """What `verify_token` returns for the same arguments; it raises what that raises."""
-        terms = _terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=proof, check_expiry=True)
+        terms = _terms(
+            keys=keys, expect=expect, now=now, revocations=revocations, proof=proof, check_expiry=True, ath=None
+        )
         require_sound(terms)
         if type(token) is not str or len(token) > expect.max_token_bytes:
             # Refused at step 1, before any work that grows with its size.
@@ -106,7 +111,9 @@ class CachedVerifier:
 
     def _verify_first(self, token: str, digest: bytes, terms: _Terms) -> VerifiedToken:
         keys, trace = _RecordedKeys(terms.keys), Trace()
-        verified = _verify(token, replace(terms, keys=keys), trace)
+        # Of ASCII text, which is all that passes step 1, `digest` is what `token_hash` takes as well.
+        ath = encode_base64url(digest).decode("ascii")
+        verified = _verify(token, replace(terms, keys=keys, ath=ath), trace)
         token_key, *entry_keys = keys.found
         known = _Known(
             size=len(token),
@@ -115,6 +122,7 @@ class CachedVerifier:
             entry_keys=tuple(entry_keys),
             # Of an accepted token they are there.
             claims=cast("AccessTokenClaims", trace.claims),
+            ath=ath,
             verified=verified,
             revocables=verified.revocables(),
         )
@@ -143,7 +151,7 @@ def _verify_again(known: _Known, terms: _Terms) -> VerifiedToken | None:
     if not _is_still_found(known.token_key, terms.keys):  # step 4
         return None
     require_current(known.claims, terms)  # step 6
-    require_holder(known.claims, terms)  # step 8
+    require_holder(known.claims, terms, lambda: known.ath)  # step 8
     for entry_key in known.entry_keys:  # step 11
         if not _is_still_found(entry_key, terms.keys):
             return None

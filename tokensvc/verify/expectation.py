@@ -1,10 +1,11 @@
 """What a verifier expects. Everything that decides is a required argument; nothing is read from the token."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from itertools import permutations
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 from tokensvc.core.authority import Order
 from tokensvc.core.chain import HARD_MAX_DEPTH
@@ -12,7 +13,7 @@ from tokensvc.core.entry import Evidence
 from tokensvc.core.members import parse_thumbprint
 from tokensvc.errors import Malformed
 
-__all__ = ["Evidence", "Expectation"]
+__all__ = ["Evidence", "Expectation", "HolderFloor", "OptionalTerms"]
 
 # Clocks of one deployment agree to within seconds; more than a minute is a broken clock, not leeway.
 MAX_LEEWAY_S: Final = 60
@@ -22,6 +23,27 @@ DEFAULT_MAX_DEPTH: Final = 5
 DEFAULT_LEEWAY_S: Final = 30
 # The strictest: scopes are names, and every hop has to drop one.
 DEFAULT_ORDER: Final = Order()
+_NO_KEYS: Final[Mapping[tuple[str, str], Iterable[str]]] = MappingProxyType({})
+
+
+class HolderFloor(StrEnum):
+    """The least that a token must say about who holds it. What a bound token says is checked in any case."""
+
+    BEARER = "bearer"
+    """Nothing: whoever has a token that is bound to no key may use it."""
+    PROOF = "proof"
+    """Every token is bound to a key, and whoever sends it proves that key."""
+
+
+class OptionalTerms(TypedDict, total=False):
+    """What each preset of `Expectation` takes besides what it needs; left out, it is the default of the field."""
+
+    root_floor: Evidence
+    order: Order
+    authorities: Mapping[tuple[str, str], str]
+    leeway_s: int
+    max_depth: int
+    max_token_bytes: int
 
 
 _ROOT_FLOORS: Final = frozenset({Evidence.ISSUER, Evidence.AUTHORITY})
@@ -30,10 +52,11 @@ _HOP_FLOORS: Final = frozenset({Evidence.ISSUER, Evidence.DELEGATOR})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """The terms on which a token is accepted.
+    """The terms on which a token is accepted. `bearer`, `proof_required` and `delegator_signed` make the usual ones.
 
     `issuers` are the trusted token services, compared byte for byte. A token's `aud` must be one of `audiences`.
-    `root_floor` and `hop_floor` are the least evidence that is enough. `order` says how authority is compared: what the
+    `root_floor` and `hop_floor` are the least evidence that is enough, `holder` says whether a token that is bound to
+    no key is. `order` says how authority is compared: what the
     token service's metadata shows. `authorities` maps (issuer, authority) to the prefix that makes the authority's
     users the issuer's. `agent_keys` maps (issuer, agent) to the RFC 7638 thumbprints of its keys: a hop that names a
     pinned agent carries one of them. `leeway_s` is for clocks, in seconds (0 to 60); `max_depth` is the verifier's own
@@ -46,6 +69,7 @@ class Expectation:
     audiences: frozenset[str]
     root_floor: Evidence
     hop_floor: Evidence
+    holder: HolderFloor
     order: Order = DEFAULT_ORDER
     authorities: Mapping[tuple[str, str], str] = field(default_factory=dict, hash=False)
     agent_keys: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict, hash=False)
@@ -63,6 +87,8 @@ class Expectation:
             raise ValueError("root_floor is Evidence.ISSUER or Evidence.AUTHORITY")
         if type(self.hop_floor) is not Evidence or self.hop_floor not in _HOP_FLOORS:
             raise ValueError("hop_floor is Evidence.ISSUER or Evidence.DELEGATOR")
+        if type(self.holder) is not HolderFloor:
+            raise ValueError("holder is a HolderFloor")
         if type(self.order) is not Order:
             raise ValueError("order is an Order")
         # Copies: what was judged here must not change afterwards.
@@ -79,19 +105,68 @@ class Expectation:
         _require_within("max_token_bytes", self.max_token_bytes, 1, MAX_TOKEN_BYTES)
 
     @classmethod
-    def issuer_signed(cls, *, issuers: Iterable[str], audiences: Iterable[str]) -> "Expectation":
-        """The terms of a service that takes its token service at its word, with the default limits.
+    def bearer(
+        cls,
+        *,
+        issuers: Iterable[str],
+        audiences: Iterable[str],
+        agent_keys: Mapping[tuple[str, str], Iterable[str]] = _NO_KEYS,
+        **terms: Unpack[OptionalTerms],
+    ) -> "Expectation":
+        """Tokens on the word of the token service; who has one that is bound to no key may use it.
 
         Raises: ValueError; TypeError for one string in place of several, which to Python is a set of letters.
         """
-        if isinstance(issuers, str) or isinstance(audiences, str):
-            raise TypeError("issuers and audiences are several strings each, not one")
+        terms.setdefault("root_floor", Evidence.ISSUER)
         return cls(
-            issuers=frozenset(issuers),
-            audiences=frozenset(audiences),
-            root_floor=Evidence.ISSUER,
+            issuers=_several("issuers", issuers),
+            audiences=_several("audiences", audiences),
             hop_floor=Evidence.ISSUER,
+            holder=HolderFloor.BEARER,
+            agent_keys={agent: _several("keys of agent_keys", keys) for agent, keys in agent_keys.items()},
+            **terms,
         )
+
+    @classmethod
+    def proof_required(
+        cls,
+        *,
+        issuers: Iterable[str],
+        audiences: Iterable[str],
+        agent_keys: Mapping[tuple[str, str], Iterable[str]] = _NO_KEYS,
+        **terms: Unpack[OptionalTerms],
+    ) -> "Expectation":
+        """Tokens on the word of the token service, each bound to a key that its sender proves: theft gains nothing.
+
+        Raises: as `bearer`.
+        """
+        expect = cls.bearer(issuers=issuers, audiences=audiences, agent_keys=agent_keys, **terms)
+        return replace(expect, holder=HolderFloor.PROOF)
+
+    @classmethod
+    def delegator_signed(
+        cls,
+        *,
+        issuers: Iterable[str],
+        audiences: Iterable[str],
+        agent_keys: Mapping[tuple[str, str], Iterable[str]],
+        **terms: Unpack[OptionalTerms],
+    ) -> "Expectation":
+        """Tokens whose sender proves the key, and whose hops from the second on their delegators signed.
+
+        The first agent's key has to be in `agent_keys`, or in a root that one of `authorities` signed.
+        Raises: as `bearer`; ValueError when both are empty, as no token could be accepted.
+        """
+        if not agent_keys and not terms.get("authorities"):
+            raise ValueError("agent_keys or authorities: the key of a first agent has to be known from somewhere")
+        expect = cls.proof_required(issuers=issuers, audiences=audiences, agent_keys=agent_keys, **terms)
+        return replace(expect, hop_floor=Evidence.DELEGATOR)
+
+
+def _several(name: str, values: Iterable[str]) -> frozenset[str]:
+    if isinstance(values, str):
+        raise TypeError(f"{name} are several strings, not one")
+    return frozenset(values)
 
 
 def _require_authorities(authorities: Mapping[tuple[str, str], str], issuers: frozenset[str]) -> None:

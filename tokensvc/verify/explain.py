@@ -22,7 +22,7 @@ from tokensvc.verify.expectation import Expectation
 from tokensvc.verify.keysource import KeySource
 from tokensvc.verify.revocations import LifetimeOnly, UnsafeRevocationElsewhere
 from tokensvc.verify.verified import VerifiedToken
-from tokensvc.verify.verifier import Revocations, Trace, UnsafeHolderProvenUpstream, _Terms, _verify
+from tokensvc.verify.verifier import HolderProof, Revocations, Trace, UnsafeHolderProvenUpstream, _Terms, _verify
 
 __all__ = [
     "Change",
@@ -174,7 +174,7 @@ def explain_token(
     expect: Expectation,
     now: int,
     revocations: Revocations,
-    proof: UnsafeHolderProvenUpstream | None = None,
+    proof: HolderProof | None = None,
 ) -> Explanation:
     """What `verify_token` says of `token` on the same terms, and why. A refusal is part of the answer.
 
@@ -203,7 +203,8 @@ def explain_token(
 
 def _explain_steps(trace: Trace, terms: _Terms, failure: Failure | None) -> Iterator[ExplainedStep]:
     left_out = set()
-    if terms.proof is not None and trace.claims is not None and trace.claims.cnf is not None:
+    is_bound = trace.claims is not None and trace.claims.cnf is not None
+    if is_bound and isinstance(terms.proof, UnsafeHolderProvenUpstream):
         left_out.add(_HOLDER)
     if isinstance(terms.revocations, LifetimeOnly | UnsafeRevocationElsewhere):
         left_out.add(_REVOCATION)

@@ -28,7 +28,7 @@ def require_floors(chain: GrantChain, *, index: int, iss: str, expect: Expectati
     pinned = expect.agent_keys.get((iss, hop.actor))
     if pinned is not None and hop.jkt not in pinned:
         # A pin binds at every index, whatever the root says.
-        raise _insufficient("a hop names a pinned agent without one of its keys")
+        raise _insufficient(f"hop {index} names a pinned agent without one of its keys")
     if index == 1 and expect.root_floor is _AUTHORITY and chain.root.claim is None:
         raise _insufficient("the root is not signed by an authority")
     if expect.hop_floor is not _DELEGATOR:

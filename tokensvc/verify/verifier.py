@@ -7,13 +7,14 @@
      5 required claims              10 alignment                       15 the answer
 
 A valid signature is only step 4: a token that the token service itself signed is refused when any hop was not
-attenuated. What cannot be checked (the proof that `cnf` demands) is refused, never skipped.
+attenuated. A token that is bound to a key (`cnf`) is refused without the proof of that key, and a proof beside a token
+that is bound to none is refused as well: whoever sent it believes the token to be something else than it is.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, final
 
 from tokensvc.core.chain import require_aligned, require_hop_attenuated
 from tokensvc.core.claims import AccessTokenClaims, Delegation, parse_claims, parse_delegation
@@ -24,16 +25,23 @@ from tokensvc.core.jsontext import JsonValue, parse_json_object
 from tokensvc.core.jws import split_compact, verify_signature
 from tokensvc.core.keyset import Algorithm, find_algorithm
 from tokensvc.core.members import parse_text
+from tokensvc.core.proof import ClientCertificate, VerifiedProof, token_hash
 from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import require_grammar
 from tokensvc.errors import Malformed, Reason, TokenRefused
-from tokensvc.verify.expectation import Expectation
+from tokensvc.verify.expectation import Expectation, HolderFloor
 from tokensvc.verify.floors import require_floors
 from tokensvc.verify.keysource import KeySource
 from tokensvc.verify.revocations import LifetimeOnly, RevocationView, UnsafeRevocationElsewhere
 from tokensvc.verify.verified import UncheckedStep, VerifiedToken
 
-__all__ = ["Revocations", "UnsafeHolderProvenUpstream", "unsafe_verify_token_of_any_age", "verify_token"]
+__all__ = [
+    "HolderProof",
+    "Revocations",
+    "UnsafeHolderProvenUpstream",
+    "unsafe_verify_token_of_any_age",
+    "verify_token",
+]
 
 Revocations = RevocationView | LifetimeOnly | UnsafeRevocationElsewhere
 # Nothing to look anything up in.
@@ -46,12 +54,19 @@ _ISSUER: Final = Evidence.ISSUER
 _DELEGATOR: Final = Evidence.DELEGATOR
 _REVOCATION: Final = UncheckedStep.REVOCATION
 _HOLDER: Final = UncheckedStep.HOLDER
+_PROOF_REQUIRED: Final = HolderFloor.PROOF
 _verified_token: Final = constructor_of(VerifiedToken)
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class UnsafeHolderProvenUpstream:
     """No proof is looked at, because something in front of the caller checked that the sender holds the token's key."""
+
+
+HolderProof = VerifiedProof | ClientCertificate | UnsafeHolderProvenUpstream
+"""What came with a token to show that its sender holds the key it is bound to."""
+_PROOFS: Final = (VerifiedProof, ClientCertificate, UnsafeHolderProvenUpstream)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +77,10 @@ class _Terms:
     expect: Expectation
     now: int
     revocations: Revocations
-    proof: UnsafeHolderProvenUpstream | None
+    proof: HolderProof | None
     check_expiry: bool
+    # What `token_hash` says of the token, where the caller knows it already.
+    ath: str | None = None
 
 
 _terms: Final = constructor_of(_Terms)
@@ -89,26 +106,29 @@ def verify_token(
     expect: Expectation,
     now: int,
     revocations: Revocations,
-    proof: UnsafeHolderProvenUpstream | None = None,
+    proof: HolderProof | None = None,
 ) -> VerifiedToken:
     """The proof that `token` is genuine, current, meant for us, and attenuated at every hop.
 
-    `now` is whole epoch seconds. A token with `cnf` needs a `proof`. Raises: TokenRefused with the `reason` of the
-    first check that failed; Unavailable when `keys` or `revocations` cannot answer; TypeError when `now` is no integer
-    or `proof` is of another type.
+    `now` is whole epoch seconds. A token with `cnf` needs a `proof`: what `verify_proof` returns for the DPoP proof of
+    this request, or the certificate of its connection. That a DPoP proof is used once is for the caller to see to.
+    Raises: TokenRefused with the `reason` of the first check that failed; Unavailable when `keys` or `revocations`
+    cannot answer; TypeError when `now` is no integer or `proof` is of another type.
     """
-    terms = _terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=proof, check_expiry=True)
+    terms = _terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=proof, check_expiry=True, ath=None)
     return _verify(token, terms, Trace())
 
 
 def unsafe_verify_token_of_any_age(
     token: str, *, keys: KeySource, expect: Expectation, now: int, revocations: Revocations
 ) -> VerifiedToken:
-    """As `verify_token`, but a token past its `exp` passes, and says so in `not_performed`.
+    """As `verify_token`, but a token past its `exp` passes, and no proof is looked at; `not_performed` says so.
 
-    For who must read an old token and judges its age by another rule: a revocation, a pick-up while the hop lives.
+    For who must read an old token and judges its age and holder by another rule: a revocation, a pick-up while the hop
+    lives.
     """
-    terms = _Terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=None, check_expiry=False)
+    proof = UnsafeHolderProvenUpstream()
+    terms = _Terms(keys=keys, expect=expect, now=now, revocations=revocations, proof=proof, check_expiry=False)
     return _verify(token, terms, Trace())
 
 
@@ -126,9 +146,9 @@ def require_sound(terms: _Terms) -> None:
     if type(terms.now) is not int:
         # A float could be NaN, and no token is ever older than that.
         raise TypeError("now is whole epoch seconds")
-    if terms.proof is not None and type(terms.proof) is not UnsafeHolderProvenUpstream:
+    if terms.proof is not None and type(terms.proof) not in _PROOFS:
         # The text of a proof, which looks as if it were checked, must not count as one.
-        raise TypeError("proof is None or UnsafeHolderProvenUpstream()")
+        raise TypeError("proof is None, a VerifiedProof, a ClientCertificate or UnsafeHolderProvenUpstream()")
 
 
 def _verify_steps(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
@@ -143,7 +163,7 @@ def _verify_steps(token: str, terms: _Terms, trace: Trace) -> VerifiedToken:
     if claims.aud not in expect.audiences:
         raise TokenRefused(Reason.WRONG_AUDIENCE, "the token is meant for another audience")
     trace.step = 8
-    require_holder(claims, terms)
+    require_holder(claims, terms, lambda: token_hash(token) if terms.ath is None else terms.ath)
     trace.step = 9
     delegation = trace.delegation = parse_delegation(payload)
     chain = delegation.chain
@@ -223,10 +243,34 @@ def require_current(claims: AccessTokenClaims, terms: _Terms) -> None:
         raise TokenRefused(Reason.LIFETIME_EXCEEDED, f"the token lives longer than {revocations.max_s} s")
 
 
-def require_holder(claims: AccessTokenClaims, terms: _Terms) -> None:
-    """Step 8."""
-    if claims.cnf is not None and terms.proof is None:
-        raise TokenRefused(Reason.HOLDER_UNPROVEN, "the token is bound to a key, and no proof of it was given")
+def require_holder(claims: AccessTokenClaims, terms: _Terms, ath: Callable[[], str]) -> None:
+    """Step 8: the sender holds the key of `cnf` (RFC 9449 s7.1, RFC 8705 s3), or the token needs nobody to hold one.
+
+    `ath` gives the hash of the token; it is asked for only where a DPoP proof has to name it.
+    """
+    proof = terms.proof
+    if claims.cnf is None:
+        if type(proof) is VerifiedProof:
+            raise _unproven("the token is bound to no key, so no proof goes with it")
+        if terms.expect.holder is _PROOF_REQUIRED:
+            raise _unproven("the token is bound to no key, and only bound ones are taken here")
+        return
+    if proof is None:
+        raise _unproven("the token is bound to a key, and no proof of it was given")
+    if type(proof) is UnsafeHolderProvenUpstream:
+        return
+    if type(proof) is VerifiedProof:
+        if claims.cnf != ("jkt", proof.jkt):
+            raise _unproven("the proof is of another key than the one that the token is bound to")
+        if proof.ath != ath():
+            # Else a proof that was made to fetch something without a token would do for any token of its key.
+            raise _unproven("the proof does not name this token in ath")
+    elif claims.cnf != ("x5t#S256", proof.thumbprint):
+        raise _unproven("the token is bound to another key than that of the client certificate")
+
+
+def _unproven(description: str) -> TokenRefused:
+    return TokenRefused(Reason.HOLDER_UNPROVEN, description)
 
 
 def _require_hops(claims: AccessTokenClaims, delegation: Delegation, expect: Expectation, trace: Trace) -> None:
@@ -301,6 +345,6 @@ def not_performed(claims: AccessTokenClaims, terms: _Terms) -> frozenset[Uncheck
         steps.append(_REVOCATION)
     if not terms.check_expiry:
         steps.append(UncheckedStep.EXPIRY)
-    if claims.cnf is not None:
+    if claims.cnf is not None and type(terms.proof) is UnsafeHolderProvenUpstream:
         steps.append(_HOLDER)
     return frozenset(steps)

@@ -1,4 +1,4 @@
-"""The keys of identity providers, trust domains and clusters that are fetched, and kept fresh."""
+"""The keys of all whose tokens are taken (`Publisher`) that are fetched, and kept fresh."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -62,5 +62,5 @@ def places_of(settings: Settings) -> list[tuple[object, ...]]:
 
 def _fetch_of(publisher: Publisher, door: Door) -> Fetch:
     if publisher.url is None:
-        return discover(publisher.name, door)
+        return discover(publisher.iss, door)
     return fetch_from(publisher.url, door, parse=parse_bundle if publisher.is_bundle else parse_jwks)

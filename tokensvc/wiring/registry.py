@@ -3,10 +3,22 @@
 from collections.abc import Iterator, Mapping
 
 from tokensvc.core.authority import Order
-from tokensvc.core.keyset import KeySet
-from tokensvc.exchange.parties import Agent, AuthMethod, Operator, Platform, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.core.certificate_subject import parse_subject_rule
+from tokensvc.core.entry import Evidence
+from tokensvc.exchange.parties import (
+    Agent,
+    AuthMethod,
+    Authority,
+    Operator,
+    Platform,
+    Registry,
+    Resource,
+    Terms,
+    UpstreamIssuer,
+)
 from tokensvc.exchange.upstream_keys import UpstreamKeys
-from tokensvc.settings import NO_TYP, IdentityProvider, Settings, workload_of
+from tokensvc.settings import NO_TYP, AgentKeys, IdentityProvider, Settings, workload_of
+from tokensvc.settings import Authority as AuthoritySettings
 
 __all__ = ["registry_of", "terms_of"]
 
@@ -23,18 +35,28 @@ def terms_of(settings: Settings) -> Terms:
         leeway_s=limits.leeway_s,
         max_issued_bytes=limits.token_bytes,
         configuration=settings.version,
+        evidence=Evidence(settings.evidence),
+        dpop_nonces=settings.server.dpop_nonces,
+        authorities=frozenset((one.iss, one.subject_prefix) for one in settings.authorities if one.enabled),
     )
 
 
-def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str, KeySet]) -> Registry:
-    """Everybody who is registered; an identity provider that is disabled is not. `agent_keys` by the agent's id."""
+def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str, AgentKeys]) -> Registry:
+    """Everybody who is registered; who is disabled among identity providers and authorities is not.
+
+    `agent_keys` by the agent's id.
+    """
     return Registry(
         agents=[
             Agent(
                 id=agent.id,
                 auth=agent.auth,
                 secret_sha256=agent.secret_sha256,
-                keys=keys.of_agent(agent.id, agent_keys.get(agent.id, KeySet([]))),
+                keys=keys.of_agent(agent.id, agent_keys.get(agent.id, AgentKeys()).assertion),
+                holder_keys=keys.of_agent(agent.id, agent_keys.get(agent.id, AgentKeys()).holder),
+                certificate_thumbprints=_thumbprints(agent_keys.get(agent.id, AgentKeys())),
+                certificate_subject=next((parse_subject_rule(*rule) for rule in agent.subject_rules), None),
+                certificate_bound=agent.tls_client_certificate_bound_access_tokens,
                 accept_token_endpoint_audience=agent.accept_token_endpoint_audience,
                 max_assertion_lifetime_s=agent.max_assertion_lifetime_s,
                 scopes=agent.scopes,
@@ -46,6 +68,7 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
                 default_resource=agent.default_resource,
                 max_lifetime_s=agent.max_lifetime_s,
                 max_depth=agent.max_depth,
+                evidence=Evidence(agent.evidence),
                 enabled=agent.enabled,
                 upstream_client_ids=dict(agent.upstream_client_ids),
                 workload=workload_of(agent, settings),
@@ -61,6 +84,7 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
                 auth=resource.auth,
                 secret_sha256=resource.secret_sha256,
                 enforces_details=resource.enforces_details,
+                evidence=Evidence(resource.evidence),
             )
             for resource in settings.resources
         ],
@@ -69,8 +93,24 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
             for operator in settings.operators
         ],
         issuers=[_upstream_of(provider, keys) for provider in settings.identity_providers if provider.enabled],
+        authorities=[_authority_of(authority, keys) for authority in settings.authorities if authority.enabled],
         platforms=_platforms_of(settings, keys),
     )
+
+
+def _authority_of(authority: AuthoritySettings, keys: UpstreamKeys) -> Authority:
+    return Authority(
+        iss=authority.iss,
+        keys=keys.of(authority.key_holder),
+        subject_prefix=authority.subject_prefix,
+        ceiling_resources=authority.ceiling.resources,
+        ceiling_details=authority.ceiling.authorization_details,
+        ceiling_max_depth=authority.ceiling.max_depth,
+    )
+
+
+def _thumbprints(keys: AgentKeys) -> frozenset[str]:
+    return frozenset(certificate.thumbprint for certificate in keys.certificates)
 
 
 def _platforms_of(settings: Settings, keys: UpstreamKeys) -> Iterator[Platform]:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+from tokensvc.core.certificate import ClientCertificate
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import ConfigurationError
 from tokensvc.exchange.authenticate import ClientAuthenticator
+from tokensvc.exchange.client_certificate import ClientAuthorities
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.operate import OperatorService
 from tokensvc.exchange.revoke import RevocationService
@@ -16,12 +18,14 @@ from tokensvc.exchange.service import ExchangeService
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 from tokensvc.ports import Clock, Signer, Store
 from tokensvc.server.app import Configured, Current, configure, make_app
-from tokensvc.settings import Settings, load_agent_keys, load_upstream_keys
+from tokensvc.server.tls import ServerTls
+from tokensvc.settings import Settings, load_agent_keys, load_client_authorities, load_upstream_keys
 from tokensvc.settings.reload import examine_change
 from tokensvc.settings.start import require_own_keys
 from tokensvc.signing.local import LocalSigner
 from tokensvc.telemetry import Telemetry
 from tokensvc.verify.jwks_http import RefreshedKeys
+from tokensvc.wiring.certificates import certificate_methods_of, certificate_source_of, server_tls_of
 from tokensvc.wiring.clock import system_clock
 from tokensvc.wiring.providers import fetched_keys_of, places_of
 from tokensvc.wiring.registry import registry_of, terms_of
@@ -75,7 +79,9 @@ class Service:
         self._signer = signer
         self._settings = settings
         self._fetched = fetched_keys_of(settings) if fetched_keys is None else fetched_keys
-        self._current = Current(self._configure(settings, self._fetched, signer.public_keys()))
+        configured, clients = self._configure(settings, self._fetched, signer.public_keys())
+        self._current = Current(configured)
+        self._tls = server_tls_of(settings, clients)
         self.app = make_app(
             self._current,
             store=self._store,
@@ -83,6 +89,11 @@ class Service:
             telemetry=self._telemetry,
             max_requests=settings.server.max_requests,
         )
+
+    @property
+    def tls(self) -> ServerTls | None:
+        """What encrypts its connections; None where a proxy in front does. A reload renews it."""
+        return self._tls
 
     async def reload(self, path: Path, environ: Mapping[str, str]) -> bool:
         """Take over what the configuration file says now, for the next request on; True when that was done.
@@ -97,7 +108,11 @@ class Service:
             return False
         try:
             fetched = await asyncio.to_thread(self._fetched_for, settings)
-            configured = await asyncio.to_thread(self._configure, settings, fetched, self._signer.public_keys())
+            configured, clients = await asyncio.to_thread(
+                self._configure, settings, fetched, self._signer.public_keys()
+            )
+            if self._tls is not None:
+                self._tls.renew(clients)
         except ConfigurationError as exc:
             self._telemetry.configuration_refused([exc])
             return False
@@ -110,21 +125,31 @@ class Service:
         """What fetches go on, with all that was fetched, while they are the same."""
         return self._fetched if places_of(settings) == places_of(self._settings) else fetched_keys_of(settings)
 
-    def _configure(self, settings: Settings, fetched: RefreshedKeys | None, own: KeySet) -> Configured:
+    def _configure(
+        self, settings: Settings, fetched: RefreshedKeys | None, own: KeySet
+    ) -> tuple[Configured, tuple[ClientCertificate, ...]]:
+        """What requests are answered by, and the certificates of clients and their authorities."""
         # Read once: what was judged is what is used, also where somebody writes the files at this moment.
         pinned, agent_keys = load_upstream_keys(settings), load_agent_keys(settings)
+        authorities = load_client_authorities(settings)
         require_own_keys(settings, pinned, agent_keys, own)
         store, signer, clock, terms = self._store, self._signer, self._clock, terms_of(settings)
         upstream_keys = UpstreamKeys(pinned=pinned, fetched=fetched, own=signer.public_keys)
         registry = registry_of(settings, upstream_keys, agent_keys)
-        return configure(
+        configured = configure(
             exchange=ExchangeService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
             introspection=IntrospectionService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
-            revocation=RevocationService(terms=terms, store=store, signer=signer, clock=clock),
+            revocation=RevocationService(registry=registry, terms=terms, store=store, signer=signer, clock=clock),
             operation=OperatorService(terms=terms, store=store, clock=clock),
-            authenticator=ClientAuthenticator(registry=registry, terms=terms, store=store, clock=clock),
+            authenticator=ClientAuthenticator(
+                registry=registry, terms=terms, store=store, clock=clock, authorities=ClientAuthorities(authorities)
+            ),
             registry=registry,
             terms=terms,
             telemetry=self._telemetry,
+            certificates=certificate_source_of(settings),
+            certificate_methods=certificate_methods_of(settings),
             while_running=fetched,
         )
+        own_certificates = (certificate for keys in agent_keys.values() for certificate in keys.certificates)
+        return configured, (*authorities, *own_certificates)

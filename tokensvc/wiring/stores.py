@@ -24,7 +24,8 @@ def open_store(settings: Settings, events: StoreEvents, *, clock: Clock = system
     """
     rule = LossRule(
         issuer=settings.issuer,
-        upstream=tuple(provider.iss for provider in settings.identity_providers),
+        # Each name once: an authority may be an identity provider too.
+        upstream=tuple(dict.fromkeys(source.iss for source in settings.user_sources)),
         leeway_s=settings.limits.leeway_s,
         clock=clock,
     )

@@ -9,16 +9,23 @@ export function authentication({ auth, secret, key, kid }) {
   return auth === 'client_secret_basic' ? oauth.ClientSecretBasic(secret) : oauth.ClientSecretPost(secret)
 }
 
-export async function connect(issuer, clientId, authentication) {
+/** `keys`, a CryptoKeyPair with an extractable public key, is what the agent holds; without, tokens are Bearer. */
+export async function connect(issuer, clientId, authentication, keys) {
   // Only for http on a loopback address; with https leave it out.
   const options = { [oauth.allowInsecureRequests]: issuer.startsWith('http://127.0.0.1') }
   const at = new URL(issuer)
   const found = await oauth.discoveryRequest(at, { algorithm: 'oauth2', ...options })
   const server = await oauth.processDiscoveryResponse(at, found)
   const client = { client_id: clientId }
+  const proving = keys ? { ...options, DPoP: oauth.DPoP(client, keys) } : options
+  const ask = async (parameters) => oauth.processGenericTokenEndpointResponse(server, client,
+    await oauth.genericTokenEndpointRequest(server, client, authentication, TOKEN_EXCHANGE, parameters, proving))
   return {
-    exchange: async (parameters) => oauth.processGenericTokenEndpointResponse(server, client,
-      await oauth.genericTokenEndpointRequest(server, client, authentication, TOKEN_EXCHANGE, parameters, options)),
+    // Once more with the nonce, where the service asks for one (RFC 9449 s8).
+    exchange: (parameters) => ask(parameters).catch((thrown) => {
+      if (!oauth.isDPoPNonceError(thrown)) throw thrown
+      return ask(parameters)
+    }),
     introspect: async (token) => oauth.processIntrospectionResponse(server, client,
       await oauth.introspectionRequest(server, client, authentication, token, options)),
     revoke: async (token) => oauth.processRevocationResponse(

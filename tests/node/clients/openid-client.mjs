@@ -9,13 +9,15 @@ export function authentication({ auth, secret, key, kid }) {
   return auth === 'client_secret_basic' ? client.ClientSecretBasic(secret) : client.ClientSecretPost(secret)
 }
 
-export async function connect(issuer, clientId, authentication) {
+/** `keys`, a CryptoKeyPair with an extractable public key, is what the agent holds; without, tokens are Bearer. */
+export async function connect(issuer, clientId, authentication, keys) {
   // Only for http on a loopback address; with https leave `execute` out.
   const execute = issuer.startsWith('http://127.0.0.1') ? [client.allowInsecureRequests] : []
   const options = { algorithm: 'oauth2', execute }
   const config = await client.discovery(new URL(issuer), clientId, undefined, authentication, options)
+  const proving = keys ? { DPoP: client.getDPoPHandle(config, keys) } : undefined
   return {
-    exchange: (parameters) => client.genericGrantRequest(config, TOKEN_EXCHANGE, parameters),
+    exchange: (parameters) => client.genericGrantRequest(config, TOKEN_EXCHANGE, parameters, proving),
     introspect: (token) => client.tokenIntrospection(config, token),
     revoke: (token) => client.tokenRevocation(config, token),
   }

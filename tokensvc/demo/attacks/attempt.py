@@ -11,7 +11,7 @@ from enum import StrEnum
 from tokensvc.demo.walk import Lineage
 from tokensvc.demo.wire import Answer
 from tokensvc.demo.world import World
-from tokensvc.errors import Unavailable
+from tokensvc.errors import TokensvcError
 
 __all__ = ["Attack", "Finding", "Group", "Place", "Scene", "Tried", "try_attack"]
 
@@ -22,6 +22,8 @@ class Group(StrEnum):
     GREED = "asking for more, at /token"
     MISUSE = "using what belongs to somebody else"
     FORGING = "forging with the service's own private key, shown to the API"
+    HOLDING = "using fetcher's token, which is bound to fetcher's key"
+    TURNED = "a token service that turned bad, signing with its own key"
     REVOCATION = "going on after planner revoked what it had delegated"
 
 
@@ -83,7 +85,7 @@ def try_attack(attack: Attack, scene: Scene) -> Finding:
     """Perform `attack` and its control, and compare with what is expected. Nothing that goes wrong is raised."""
     try:
         tried = attack.perform(scene)
-    except Unavailable as exc:
+    except TokensvcError as exc:
         return Finding(attack=attack, tried=None, problem=f"could not be tried: {exc.description}")
     return Finding(attack=attack, tried=tried, problem=_problem(attack, tried))
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from tokensvc.demo.asking import ask
 from tokensvc.demo.attacks.attempt import Attack, Group, Place, Scene, Tried
 from tokensvc.demo.cast import DELETE, FETCHER_SCOPES, MAIL, PLANNER_SCOPES, READ, RESEARCHER_SCOPES
 from tokensvc.demo.wire import Answer
@@ -23,7 +24,8 @@ def _delegate(
 ) -> Answer:
     """Planner delegates to researcher, as in the walk but for what is changed."""
     world = scene.world
-    return world.wire.exchange(
+    return ask(
+        world,
         world.cast.planner,
         scene.lineage.planner,
         scope=scope,
@@ -36,7 +38,8 @@ def _delegate(
 def _delegate_on(scene: Scene, *, scope: tuple[str, ...] = FETCHER_SCOPES, resource: str | None = None) -> Answer:
     """Researcher delegates to fetcher, as in the walk but for what is changed."""
     world = scene.world
-    return world.wire.exchange(
+    return ask(
+        world,
         world.cast.researcher,
         scene.lineage.researcher.token,
         scope=scope,
@@ -47,7 +50,7 @@ def _delegate_on(scene: Scene, *, scope: tuple[str, ...] = FETCHER_SCOPES, resou
 
 def _start(scene: Scene, scope: tuple[str, ...]) -> Answer:
     world = scene.world
-    return world.wire.exchange(world.cast.planner, world.subject_token, scope=scope, resource=world.addresses.crm)
+    return ask(world, world.cast.planner, world.subject_token, scope=scope, resource=world.addresses.crm)
 
 
 def more_than_the_user(scene: Scene) -> Tried:

@@ -3,20 +3,19 @@
 from collections.abc import Callable
 from typing import Final
 
+from tokensvc.demo.asking import ask
 from tokensvc.demo.attacks.attempt import Attack, Group, Place, Scene, Tried
 from tokensvc.demo.cast import FETCHER_SCOPES, MAIL, MAIL_SCOPE, PLANNER_SCOPES, READ, RESEARCHER_SCOPES, Client
 from tokensvc.demo.wire import Answer
 from tokensvc.errors import Reason
 
-__all__ = ["MISUSE"]
+__all__ = ["MISUSE", "MISUSE_OF_BOUND"]
 
 
 def _pick_up(scene: Scene, client: Client, token: str, scope: tuple[str, ...]) -> Answer:
     """`client` presents `token` and names itself."""
     world = scene.world
-    return world.wire.exchange(
-        client, token, scope=scope, resource=world.addresses.crm, requested_actor=client.client_id
-    )
+    return ask(world, client, token, scope=scope, resource=world.addresses.crm, requested_actor=client.client_id)
 
 
 def second_agent(scene: Scene) -> Tried:
@@ -24,7 +23,7 @@ def second_agent(scene: Scene) -> Tried:
     world = scene.world
 
     def start_as(client: Client) -> Answer:
-        return world.wire.exchange(client, world.subject_token, scope=RESEARCHER_SCOPES, resource=world.addresses.crm)
+        return ask(world, client, world.subject_token, scope=RESEARCHER_SCOPES, resource=world.addresses.crm)
 
     return Tried(attack=start_as(world.cast.researcher), control=start_as(world.cast.planner))
 
@@ -49,8 +48,11 @@ def delegator_picks_up(scene: Scene) -> Tried:
 
 def delegator_calls(scene: Scene) -> Tried:
     """Planner takes what it received for researcher to the API; researcher takes what it made of it."""
-    wire, researcher = scene.world.wire, scene.lineage.researcher
-    return Tried(attack=wire.read_customers(researcher.exchange_only), control=wire.read_customers(researcher.token))
+    wire, cast, researcher = scene.world.wire, scene.world.cast, scene.lineage.researcher
+    return Tried(
+        attack=wire.read_customers(researcher.exchange_only, proven_by=cast.planner.holder_key),
+        control=wire.read_customers(researcher.token, proven_by=cast.researcher.holder_key),
+    )
 
 
 def wrong_audience(scene: Scene) -> Tried:
@@ -58,8 +60,9 @@ def wrong_audience(scene: Scene) -> Tried:
     world = scene.world
 
     def call_with_token_for(resource: str, scope: tuple[str, ...]) -> Answer:
-        issued = world.wire.exchange(world.cast.planner, world.subject_token, scope=scope, resource=resource)
-        return world.wire.read_customers(issued.token())
+        planner = world.cast.planner
+        issued = ask(world, planner, world.subject_token, scope=scope, resource=resource)
+        return world.wire.read_customers(issued.token(), proven_by=planner.holder_key)
 
     return Tried(
         attack=call_with_token_for(MAIL, (MAIL_SCOPE,)),
@@ -69,19 +72,29 @@ def wrong_audience(scene: Scene) -> Tried:
 
 def insufficient_scope(scene: Scene) -> Tried:
     """Fetcher deletes a customer; planner may."""
-    wire, lineage = scene.world.wire, scene.lineage
-    return Tried(attack=wire.delete_customer(lineage.fetcher.token), control=wire.delete_customer(lineage.planner))
+    wire, cast, lineage = scene.world.wire, scene.world.cast, scene.lineage
+    return Tried(
+        attack=wire.delete_customer(lineage.fetcher.token, proven_by=cast.fetcher.holder_key),
+        control=wire.delete_customer(lineage.planner, proven_by=cast.planner.holder_key),
+    )
 
 
 def _attack(title: str, place: Place, expected: Reason, perform: Callable[[Scene], Tried]) -> Attack:
     return Attack(group=Group.MISUSE, title=title, place=place, expected=expected, perform=perform)
 
 
-MISUSE: Final = (
-    _attack("researcher starts with alice's token", Place.TOKEN, Reason.SUBJECT_TOKEN_INVALID, second_agent),
-    _attack("a stranger exchanges a stolen token", Place.TOKEN, Reason.NOT_CURRENT_ACTOR, stolen_token),
-    _attack("planner exchanges what it got for researcher", Place.TOKEN, Reason.NOT_CURRENT_ACTOR, delegator_picks_up),
-    _attack("planner calls the API with the same", Place.API, Reason.WRONG_AUDIENCE, delegator_calls),
-    _attack("planner calls it with a token for mail", Place.API, Reason.WRONG_AUDIENCE, wrong_audience),
-    _attack("fetcher deletes a customer at the API", Place.API, Reason.INSUFFICIENT_SCOPE, insufficient_scope),
-)
+def _misuse(*, of_another: Reason) -> tuple[Attack, ...]:
+    """`of_another` is why an agent cannot exchange what is another one's."""
+    return (
+        _attack("researcher starts with alice's token", Place.TOKEN, Reason.SUBJECT_TOKEN_INVALID, second_agent),
+        _attack("a stranger exchanges a stolen token", Place.TOKEN, of_another, stolen_token),
+        _attack("planner exchanges what it got for researcher", Place.TOKEN, of_another, delegator_picks_up),
+        _attack("planner calls the API with the same", Place.API, Reason.WRONG_AUDIENCE, delegator_calls),
+        _attack("planner calls it with a token for mail", Place.API, Reason.WRONG_AUDIENCE, wrong_audience),
+        _attack("fetcher deletes a customer at the API", Place.API, Reason.INSUFFICIENT_SCOPE, insufficient_scope),
+    )
+
+
+MISUSE: Final = _misuse(of_another=Reason.NOT_CURRENT_ACTOR)
+MISUSE_OF_BOUND: Final = _misuse(of_another=Reason.HOLDER_UNPROVEN)
+"""The same where tokens are bound to keys: that is looked at first."""

@@ -6,6 +6,7 @@ Each has a walk of its own, so that nothing else in the demo dies with it. The c
 from collections.abc import Callable
 from typing import Final
 
+from tokensvc.demo.asking import ask
 from tokensvc.demo.attacks.attempt import Attack, Group, Place, Scene, Tried
 from tokensvc.demo.cast import FETCHER_SCOPES
 from tokensvc.demo.walk import Lineage, walk
@@ -29,7 +30,8 @@ def renew_below_a_revoked_hop(scene: Scene) -> Tried:
     world = scene.world
 
     def renew(lineage: Lineage) -> Answer:
-        return world.wire.exchange(
+        return ask(
+            world,
             world.cast.fetcher,
             lineage.fetcher.token,
             scope=FETCHER_SCOPES,

@@ -25,7 +25,7 @@ def read_private_file(path: Path, *, max_bytes: int) -> bytes:
     def require_private(mode: int) -> None:
         if mode & _OTHERS:
             raise ConfigurationError(
-                "other users may read this signing key",
+                "other users may read this private key",
                 file=str(path),
                 key="",
                 remedy=f"Run: chmod 600 {path} and replace the key if somebody may have read it.",
