@@ -94,17 +94,24 @@ def running_service(folder: Path, store: str, *options: str) -> Iterator[tuple[S
         yield server, exchanges
 
 
-def write_service(folder: Path, store: str) -> tuple[Path, Exchanges]:
-    """A configuration in the new `folder`, and requests for a service that has it."""
+def write_service(folder: Path, store: str, *, are_holders: bool = False) -> tuple[Path, Exchanges]:
+    """A configuration in the new `folder`, and requests for a service that has it.
+
+    `are_holders`: both agents have registered the keys that they hold, which are those of `agent_key`.
+    """
     folder.mkdir()
     private = generate_key(folder / "keys", Algorithm.ES256, now=1).key.unsafe_private_jwk()["d"]
     number = int.from_bytes(base64.urlsafe_b64decode(private + "=" * (-len(private) % 4)))
-    return _write_configuration(folder, store), Exchanges(Key.of(derive_private_key(number, SECP256R1())))
+    return _write_configuration(folder, store, are_holders=are_holders), Exchanges(
+        Key.of(derive_private_key(number, SECP256R1()))
+    )
 
 
-def _write_configuration(folder: Path, store: str) -> Path:
+def _write_configuration(folder: Path, store: str, *, are_holders: bool) -> Path:
     (folder / "idp.jwks.json").write_text(json.dumps(jwks(AUTHORITY_KEY)))
-    (folder / "agent-1.jwks.json").write_text(json.dumps(jwks(agent_key(1))))
+    for index in (1, 2):
+        (folder / f"agent-{index}.jwks.json").write_text(json.dumps(jwks(agent_key(index))))
+    held = [{"holder_jwks_file": f"agent-{index}.jwks.json"} if are_holders else {} for index in (1, 2)]
     ours = {"scopes": scopes(_ROOT_SCOPES), "resources": [RESOURCE]}
     tables: Sequence[tuple[str, dict[str, Any]]] = (
         ("[store]", {"url": store}),
@@ -120,10 +127,14 @@ def _write_configuration(folder: Path, store: str) -> Path:
                 "auth": "private_key_jwt",
                 "jwks_file": "agent-1.jwks.json",
                 "may_delegate_to": [agent(2)],
+                **held[0],
                 **ours,
             },
         ),
-        ("[[agent]]", {"id": agent(2), "auth": "client_secret_basic", "secret_sha256": [_digest()], **ours}),
+        (
+            "[[agent]]",
+            {"id": agent(2), "auth": "client_secret_basic", "secret_sha256": [_digest()], **held[1], **ours},
+        ),
         (
             "[[resource]]",
             {"id": RESOURCE, "client_id": "api", "scopes": scopes(_ROOT_SCOPES), "secret_sha256": [_digest()]},

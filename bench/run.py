@@ -39,6 +39,7 @@ SCRIPTS: Final = (
     "exchange_peers",
     "exchange_workers",
     "exchange_steps",
+    "exchange_holder",
 )
 APART: Final = ("exchange_memory",)
 """What takes too long to stand among them: `make bench-memory`."""

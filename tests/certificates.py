@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tokensvc.core.certificate import ClientCertificate, parse_certificate
+from tokensvc.core.certificate import Certificate, parse_certificate
 
 __all__ = [
     "CLIENT_AUTH",
@@ -79,7 +79,7 @@ class Issued:
         return self.content.public_bytes(Encoding.PEM)
 
     @property
-    def parsed(self) -> ClientCertificate:
+    def parsed(self) -> Certificate:
         return parse_certificate(self.der)
 
     @property

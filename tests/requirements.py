@@ -171,7 +171,10 @@ REQUIREMENTS: Final = (
         id="DPOP-REPLAY",
         section="RFC 9449 s11.1",
         text="A proof is accepted once within the time in which it counts.",
-        tests=("tests/exchange/test_holder.py::test_a_proof_is_used_once",),
+        tests=(
+            "tests/exchange/test_holder.py::test_a_proof_is_used_once",
+            "tests/integrations/test_dpop.py::test_a_proof_is_good_for_one_call",
+        ),
     ),
     Requirement(
         id="DPOP-ANY-CLIENT",
@@ -1172,12 +1175,6 @@ REQUIREMENTS: Final = (
             "tests/verify/test_holder.py::test_a_token_is_taken_with_the_proof_of_its_key_that_names_it",
             "tests/integrations/test_dpop.py::test_a_good_proof_that_is_not_for_this_token_is_an_invalid_token",
         ),
-    ),
-    Requirement(
-        id="DPOP-REPLAY",
-        section="RFC 9449 s11.1",
-        text="The jti of a proof is used once within its time.",
-        tests=("tests/integrations/test_dpop.py::test_a_proof_is_good_for_one_call",),
     ),
     Requirement(
         id="DPOP-CHALLENGE",

@@ -35,6 +35,7 @@ def test_a_good_answer_is_used() -> None:
         {"token_type": "N_A"},
         {"token_type": "DPoP"},
         {"issued_token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
+        {"issued_token_type": []},
         {"expires_in": 0},
         {"expires_in": "300"},
         {"expires_in": True},

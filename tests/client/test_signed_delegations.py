@@ -99,7 +99,10 @@ def test_more_than_the_delegator_holds_is_refused_under_its_signature_too(servic
             with pytest.raises(ExchangeRefused) as caught:
                 lease.delegate(to=RESEARCHER, scope=scope)
             assert caught.value.reason == reason
-        assert lease.delegate(to=RESEARCHER, scope="crm.read")
+        with pytest.raises(ExchangeRefused) as caught:
+            lease.delegate(to=RESEARCHER, scope="crm.read", lifetime_s=10**6)
+        assert caught.value.reason == "lifetime_exceeded"
+        assert lease.delegate(to=RESEARCHER, scope="crm.read", lifetime_s=600)
 
 
 def test_the_key_of_a_stranger_is_not_told(service: Service) -> None:

@@ -194,5 +194,5 @@ def test_what_does_not_parse_as_an_extension_is_no_authority() -> None:
 
 
 def test_nothing_of_a_certificate_is_shown_but_its_thumbprint() -> None:
-    assert repr(CLIENT.parsed) == f"ClientCertificate(thumbprint='{CLIENT.parsed.thumbprint}')"
+    assert repr(CLIENT.parsed) == f"Certificate(thumbprint='{CLIENT.parsed.thumbprint}')"
     assert CLIENT.content.public_bytes(Encoding.DER) == CLIENT.der

@@ -18,9 +18,11 @@ from tokensvc.core.authority import Order
 from tokensvc.core.entry import parse_signed_hop
 from tokensvc.core.scope import ScopeGrammar
 from tokensvc.errors import OAuthError, Reason
-from tokensvc.exchange.delegation_grant import note_of
+from tokensvc.exchange.delegation_grant import note_of, once_of_grant
 from tokensvc.exchange.request import JWT_TYPE
 from tokensvc.ports import Committed, OneTimeValue
+from tokensvc.storage.loss import LossRule
+from tokensvc.storage.memory import MemoryStore
 
 NOT_ACTOR = (OAuthError.INVALID_REQUEST, Reason.NOT_CURRENT_ACTOR)
 NOT_ALLOWED = (OAuthError.INVALID_REQUEST, Reason.DELEGATEE_NOT_ALLOWED)
@@ -213,6 +215,7 @@ async def test_a_grant_is_made_between_its_parent_and_now(site: Site) -> None:
     now, made = site.world.clock.now, site.world.read(site.token).chain.leaf.authority.iat
     assert made == now
     await require_refused(site, site.draft(iat=made - 1), refused(Reason.NOT_NARROWER))
+    assert "iat lies before" in (await site.world.refused("planner", site.form(site.draft(iat=made - 1)))).description
     await require_refused(site, site.draft(iat=now + 31), refused(Reason.NOT_YET_VALID))
     assert await site.verdicts(site.draft(iat=now + 30)) == (None, None)
     site.world.clock.now += 100
@@ -398,3 +401,15 @@ async def test_a_claim_that_was_no_grant_is_no_retry(site: Site) -> None:
     assert await site.world.store.claim((used,), now=now) is Committed.STORED
     assert await site.world.verdict("planner", site.form(draft)) == REPLAYED
     assert await site.verdict("planner", site.draft()) is None
+
+
+async def test_a_store_that_forgot_takes_no_grant_from_before(site: Site) -> None:
+    """What it may have known of goes by the moment at which the grant was signed."""
+    signed_at = site.world.clock.now + 20
+    once = once_of_grant(parse_signed_hop(site.draft(iat=signed_at).text()))
+    rule = LossRule(issuer=ISSUER, upstream=(), leeway_s=30, clock=lambda: signed_at)
+    assert once.made == signed_at
+    for late_s, answer in ((0, Committed.STORED), (2, Committed.REPLAYED)):
+        store = MemoryStore(replace(rule, clock=lambda late_s=late_s: signed_at + late_s))  # type: ignore[misc] # bound
+        await store.open()
+        assert await store.claim((once,), now=signed_at + late_s) is answer

@@ -185,7 +185,7 @@ def test_where_nobody_waited_long_enough_the_new_connection_is_refused(tmp_path:
 def test_a_key_that_cannot_be_used_is_refused_and_nobody_is_asked_for_a_password(tmp_path: Path) -> None:
     certificate, key = (Path(path) for path in server_certificate(SERVERS).write(tmp_path, "server"))
     tls = ServerTls(certificate=certificate, key=key, clients=())
-    assert tls.context.verify_mode is ssl.CERT_NONE
+    assert tls.context.verify_mode.name == "CERT_NONE"
     assert tls.context.minimum_version is ssl.TLSVersion.TLSv1_2
 
     encrypted = server_certificate(SERVERS).key.private_bytes(

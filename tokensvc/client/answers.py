@@ -21,9 +21,8 @@ _REFUSALS: Final = frozenset({400, 401, 403, 404})
 _TOO_MANY: Final = 429
 _SERVER_FAULT: Final = 500
 _TOKEN_TYPES: Final = {"bearer": "Bearer", "dpop": "DPoP"}
-_ISSUED_TYPES: Final = frozenset(
-    {"urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt"}
-)
+# No set: a member of an answer may be of any JSON type, and arrays cannot be hashed.
+_ISSUED_TYPES: Final = ("urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt")
 # No token of ours lives longer than 15 minutes; a day is a mistake in any case.
 _MAX_EXPIRES_IN_S: Final = 86_400
 

@@ -37,8 +37,9 @@ def make_delegation_grant(
 ) -> str:
     """A signed grant below `token`, which is this agent's own: for the agent `to`, whose holder key is `holder_jkt`.
 
-    `key` is the holder key that the token's last hop is bound to. `lifetime_s` in seconds, at most what is left; None:
-    all that is left. `now` in epoch seconds; None: this machine's clock. Raises: Malformed, KeyRefused.
+    `key` is the holder key that the token's last hop is bound to. `lifetime_s` in seconds, None for all that is left; a
+    grant for more than that is refused by the token service. `now` in epoch seconds; None: this machine's clock.
+    Raises: Malformed, KeyRefused.
     """
     held = read_held_token(token)
     return seal_grant(

@@ -23,7 +23,7 @@ from tokensvc.core.keyset import MIN_RSA_BITS, Algorithm, PublicKey, wrap_key
 from tokensvc.errors import KeyRefused, Malformed, Reason
 
 __all__ = [
-    "ClientCertificate",
+    "Certificate",
     "certificate_thumbprint",
     "is_fit_to_issue",
     "parse_certificate",
@@ -50,7 +50,7 @@ _CURVES_OF_AUTHORITIES: Final = (SECP256R1, SECP384R1, SECP521R1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClientCertificate:
+class Certificate:
     """One certificate. `thumbprint` is its `x5t#S256`, `content` what it says."""
 
     thumbprint: str
@@ -98,7 +98,7 @@ def certificate_thumbprint(der: bytes) -> str:
     return encode_base64url(sha256(der).digest()).decode("ascii")
 
 
-def parse_certificate(der: bytes) -> ClientCertificate:
+def parse_certificate(der: bytes) -> Certificate:
     """The certificate that `der` is, the whole of it. Raises: Malformed, for one with a weak or unknown key as well."""
     if len(der) > MAX_BYTES:
         raise Malformed(f"a certificate of more than {MAX_BYTES} bytes", reason=Reason.TOO_LARGE)
@@ -109,10 +109,10 @@ def parse_certificate(der: bytes) -> ClientCertificate:
         raise Malformed("the certificate does not parse") from exc
     if isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA_BITS:
         raise Malformed(f"the RSA key of the certificate has less than {MIN_RSA_BITS} bits")
-    return ClientCertificate(thumbprint=certificate_thumbprint(der), content=content)
+    return Certificate(thumbprint=certificate_thumbprint(der), content=content)
 
 
-def parse_pem_certificates(pem: bytes) -> tuple[ClientCertificate, ...]:
+def parse_pem_certificates(pem: bytes) -> tuple[Certificate, ...]:
     """Every certificate of a PEM file; other text around them is passed over (RFC 7468 s2). Raises: Malformed."""
     found = tuple(parse_certificate(_decode(block[1])) for block in _PEM.finditer(pem))
     if len(found) != pem.count(_PEM_BEGIN):
@@ -120,7 +120,7 @@ def parse_pem_certificates(pem: bytes) -> tuple[ClientCertificate, ...]:
     return found
 
 
-def parse_certificate_header(value: bytes) -> ClientCertificate | None:
+def parse_certificate_header(value: bytes) -> Certificate | None:
     """The certificate in a header that a proxy set; None for an empty one, which says that the client had none.
 
     Written as the byte sequence of `Client-Cert` (RFC 9440 s2.1) or as URL-encoded PEM, nginx's
@@ -136,7 +136,7 @@ def parse_certificate_header(value: bytes) -> ClientCertificate | None:
     raise Malformed("the header is neither a byte sequence nor one certificate as URL-encoded PEM")
 
 
-def is_fit_to_issue(certificate: ClientCertificate) -> bool:
+def is_fit_to_issue(certificate: Certificate) -> bool:
     """True for a certificate authority with an RSA key or one on a NIST curve: other signatures are not verified."""
     key = certificate.content.public_key()
     is_known = isinstance(key, RSAPublicKey) or (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
-from tokensvc.core.certificate import ClientCertificate
+from tokensvc.core.certificate import Certificate
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused
 from tokensvc.exchange.assertion import CLIENT_ASSERTION, Assertion, open_assertion, require_assertion
 from tokensvc.exchange.client_certificate import ClientAuthorities
@@ -61,7 +61,7 @@ class TlsCertificate:
     """A certificate whose key the client proved in the handshake, and `client_id`, which says whose it is to be."""
 
     client_id: str
-    certificate: ClientCertificate
+    certificate: Certificate
 
     @property
     def claimed_id(self) -> str | None:

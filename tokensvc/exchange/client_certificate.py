@@ -19,7 +19,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from tokensvc.core.certificate import ClientCertificate
+from tokensvc.core.certificate import Certificate
 
 __all__ = ["ClientAuthorities"]
 
@@ -32,11 +32,11 @@ class ClientAuthorities:
 
     __slots__ = ("_store",)
 
-    def __init__(self, certificates: Iterable[ClientCertificate] = ()) -> None:
+    def __init__(self, certificates: Iterable[Certificate] = ()) -> None:
         contents = [certificate.content for certificate in certificates]
         self._store = Store(contents) if contents else None
 
-    def vouch_for(self, certificate: ClientCertificate, *, now: int) -> bool:
+    def vouch_for(self, certificate: Certificate, *, now: int) -> bool:
         """True where one of them issued it for a client, and it and they are valid at `now` (RFC 5280 s6)."""
         if self._store is None:
             return False

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 
-from tokensvc.core.certificate import ClientCertificate
+from tokensvc.core.certificate import Certificate
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.authenticate import (
     ClientAssertion,
@@ -98,7 +98,7 @@ class Door:
 
 
 def read_credentials(
-    headers: Iterable[tuple[bytes, bytes]], form: Form, certificate: ClientCertificate | None = None
+    headers: Iterable[tuple[bytes, bytes]], form: Form, certificate: Certificate | None = None
 ) -> Credentials | None:
     """The credentials, or None where there are none that could be checked.
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-from tokensvc.core.certificate import ClientCertificate, parse_certificate_header, parse_pem_certificates
+from tokensvc.core.certificate import Certificate, parse_certificate_header, parse_pem_certificates
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
 
 __all__ = ["CertificateSource", "FromProxy", "FromTls", "source_of", "tls_extension"]
@@ -21,7 +21,7 @@ __all__ = ["CertificateSource", "FromProxy", "FromTls", "source_of", "tls_extens
 class FromTls:
     """The connection is encrypted by this process: the certificate stands in the TLS extension of ASGI."""
 
-    def certificate_of(self, scope: Scope) -> ClientCertificate | None:
+    def certificate_of(self, scope: Scope) -> Certificate | None:
         """The client's certificate, the first of its chain. Raises: OAuthRefused (`invalid_client`)."""
         tls = scope.get("extensions", {}).get("tls", {})
         # No more than its own: those above it are ours to know.
@@ -41,7 +41,7 @@ class FromProxy:
     header: bytes
     proxies: tuple[IPv4Network | IPv6Network, ...]
 
-    def certificate_of(self, scope: Scope) -> ClientCertificate | None:
+    def certificate_of(self, scope: Scope) -> Certificate | None:
         """The client's certificate; None where it has none, or the sender is not the proxy.
 
         Raises: OAuthRefused: `invalid_request` for two of them, of which two readers could take different ones;

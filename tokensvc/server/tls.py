@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from tokensvc.core.certificate import ClientCertificate
+from tokensvc.core.certificate import Certificate
 from tokensvc.errors import ConfigurationError
 
 __all__ = ["ServerTls"]
@@ -20,7 +20,7 @@ class ServerTls:
 
     __slots__ = ("_certificate", "_key", "context")
 
-    def __init__(self, *, certificate: Path, key: Path, clients: Iterable[ClientCertificate]) -> None:
+    def __init__(self, *, certificate: Path, key: Path, clients: Iterable[Certificate]) -> None:
         """`clients` are their authorities, and their own certificates. Raises: ConfigurationError."""
         self._certificate = certificate
         self._key = key
@@ -36,7 +36,7 @@ class ServerTls:
         self.context: Final = context
         self.renew(clients)
 
-    def renew(self, clients: Iterable[ClientCertificate]) -> None:
+    def renew(self, clients: Iterable[Certificate]) -> None:
         """Read the certificate and the key again, and let `clients` pass as well. Raises: ConfigurationError.
 
         Those that passed before pass still, which proves nothing: authentication knows them no more.

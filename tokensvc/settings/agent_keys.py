@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tokensvc.core.certificate import ClientCertificate
+from tokensvc.core.certificate import Certificate
 from tokensvc.core.keyset import KeySet
 from tokensvc.settings.certificate_files import read_certificates, unusable_file
 from tokensvc.settings.key_set_file import read_key_set, unusable_key_set
@@ -33,7 +33,7 @@ class AgentKeys:
 
     assertion: KeySet = _NONE
     holder: KeySet = _NONE
-    certificates: tuple[ClientCertificate, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
 
     @property
     def thumbprints(self) -> frozenset[str]:
@@ -83,7 +83,7 @@ def _read_key_set(path: Path, agent_id: str) -> KeySet:
     return keys
 
 
-def _read_certificates(path: Path, agent_id: str) -> tuple[ClientCertificate, ...]:
+def _read_certificates(path: Path, agent_id: str) -> tuple[Certificate, ...]:
     remedy = f"Save the certificate of {agent_id} there, as PEM, and beside it the one that replaces it."
     certificates = read_certificates(path, remedy)
     if len(certificates) > _MAX_CERTIFICATES:

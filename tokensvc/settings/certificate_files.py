@@ -8,7 +8,7 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from tokensvc.core.certificate import ClientCertificate, is_fit_to_issue, parse_pem_certificates
+from tokensvc.core.certificate import Certificate, is_fit_to_issue, parse_pem_certificates
 from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.model import Settings
 from tokensvc.smallfile import read_small_file
@@ -28,7 +28,7 @@ _MAX_KEY_BYTES: Final = 100_000
 _EVERYBODY: Final = stat.S_IROTH | stat.S_IWOTH
 
 
-def load_server_certificate(settings: Settings) -> ClientCertificate | None:
+def load_server_certificate(settings: Settings) -> Certificate | None:
     """The certificate that the service shows; None where it speaks no TLS. Its key fits.
 
     Raises: ConfigurationError, naming the file at fault.
@@ -43,7 +43,7 @@ def load_server_certificate(settings: Settings) -> ClientCertificate | None:
     return certificate
 
 
-def load_client_authorities(settings: Settings) -> tuple[ClientCertificate, ...]:
+def load_client_authorities(settings: Settings) -> tuple[Certificate, ...]:
     """The authorities that say who clients are. Raises: ConfigurationError, naming the file at fault."""
     path = settings.server.client_ca_file
     if path is None:
@@ -79,7 +79,7 @@ def require_current_certificate(settings: Settings, *, now: int) -> None:
     raise unusable_file(settings.server.tls_certificate_file or Path(), problem, remedy)
 
 
-def read_certificates(path: Path, remedy: str) -> tuple[ClientCertificate, ...]:
+def read_certificates(path: Path, remedy: str) -> tuple[Certificate, ...]:
     """The certificates in the PEM file at `path`, one at least. Raises: ConfigurationError with that `remedy`."""
     try:
         found = parse_pem_certificates(read_small_file(path, max_bytes=_MAX_BYTES))
@@ -121,5 +121,5 @@ def _read_public_half(path: Path) -> bytes:
     return key.public_key().public_bytes(*_SPKI)
 
 
-def _has_ended(certificate: ClientCertificate, now: int) -> bool:
+def _has_ended(certificate: Certificate, now: int) -> bool:
     return certificate.content.not_valid_after_utc.timestamp() < now

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from tokensvc.core.certificate import ClientCertificate
+from tokensvc.core.certificate import Certificate
 from tokensvc.server.client_certificate import CertificateSource, source_of
 from tokensvc.server.tls import ServerTls
 from tokensvc.settings import AuthMethod, Settings
@@ -26,7 +26,7 @@ def certificate_methods_of(settings: Settings) -> Iterator[AuthMethod]:
         yield AuthMethod.SELF_SIGNED_TLS_CLIENT_AUTH
 
 
-def server_tls_of(settings: Settings, clients: Iterable[ClientCertificate]) -> ServerTls | None:
+def server_tls_of(settings: Settings, clients: Iterable[Certificate]) -> ServerTls | None:
     """Our own TLS, with the certificates that may pass its handshakes; None where a proxy encrypts.
 
     Raises: ConfigurationError.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from tokensvc.core.certificate import ClientCertificate
+from tokensvc.core.certificate import Certificate
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import ConfigurationError
 from tokensvc.exchange.authenticate import ClientAuthenticator
@@ -127,7 +127,7 @@ class Service:
 
     def _configure(
         self, settings: Settings, fetched: RefreshedKeys | None, own: KeySet
-    ) -> tuple[Configured, tuple[ClientCertificate, ...]]:
+    ) -> tuple[Configured, tuple[Certificate, ...]]:
         """What requests are answered by, and the certificates of clients and their authorities."""
         # Read once: what was judged is what is used, also where somebody writes the files at this moment.
         pinned, agent_keys = load_upstream_keys(settings), load_agent_keys(settings)
