@@ -991,7 +991,10 @@ REQUIREMENTS: Final = (
         id="ASSERTION-TIME",
         section="RFC 7523 s3",
         text="A JWT is refused after its exp and before its nbf, within a small leeway.",
-        tests=("tests/exchange/test_assertion.py::test_it_is_good_for_minutes",),
+        tests=(
+            "tests/exchange/test_assertion.py::test_it_is_good_for_minutes",
+            "tests/exchange/test_workload_clients.py::test_times_are_kept_with_the_leeway",
+        ),
     ),
     Requirement(
         id="ASSERTION-SIGNED",
@@ -1000,6 +1003,7 @@ REQUIREMENTS: Final = (
         tests=(
             "tests/exchange/test_assertion.py::test_another_key_a_changed_text_and_another_client_get_it_too",
             "tests/exchange/test_attack_rows.py::test_a_signature_of_another_form_is_refused",
+            "tests/exchange/test_workload_clients.py::test_another_key_a_changed_text_and_another_client_get_it_too",
         ),
     ),
     Requirement(

@@ -229,10 +229,11 @@ class Reason(StrEnum):
     Then: get a new user's token, meant for this service and for this client; ask the operator for the record.
     """
     ACTOR_TOKEN_INVALID = "actor_token_invalid"
-    """The `actor_token` is not the client's own word for this request. What is wrong with it is in the record alone.
+    """The `actor_token` says not, for this request, that the client acts. What is wrong with it is in the record alone.
 
     Where: exchange 7: invalid_request
-    Then: sign a new one with the client's key, for each request; or leave it out, as the client authenticates anyway.
+    Then: sign a new one with the client's key, for each request, or send the current token of the client's platform
+    (JWT-SVID, service account token); or leave it out, as the client authenticates anyway.
     """
     ACTOR_REQUIRED = "actor_required"
     """The request does not say which agent the token is for.

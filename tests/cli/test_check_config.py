@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 from tests.certificates import Authority, server_certificate
 from tests.jwks_server import JwksServer, answers, publishes, serving
 from tests.settings_file import change, valid_values, write_settings
-from tests.simulator import rsa_key
+from tests.simulator import ec_key, jwk, rsa_key
 from tokensvc.cli import make_app
 from tokensvc.core.keyset import Algorithm, KeySet, render_jwks
 from tokensvc.signing.keyfiles import generate_key, list_keys
@@ -173,6 +173,26 @@ def test_a_provider_that_is_disabled_is_named_and_not_fetched_from(tmp_path: Pat
         assert answer["identity_providers"] == []
         assert answer["disabled_identity_providers"] == ["https://idp.example"]
         assert server.requests == []
+
+
+def test_a_bundle_is_fetched_too_and_its_trust_domain_named(tmp_path: Path) -> None:
+    values = valid_values()
+    spire = {**jwk(ec_key("spire")), "use": "jwt-svid", "kid": "spire"}
+    with serving(answers(b'{"keys": []}')) as server:
+        domain = {"trust_domain": "example.org", "bundle_url": server.url, "private_networks": ["127.0.0.0/8"]}
+        path = configured(tmp_path, **values, spiffe_trust_domain=[domain])
+        assert json.loads(run("--config", path, "--json").stdout)["platforms"] == ["spiffe://example.org"]
+        refused = run("--config", path, "--fetch")
+        assert (refused.exit_code, refused.stderr.splitlines()) == (
+            4,
+            [
+                f"{path}: spiffe_trust_domain[0].bundle_url",
+                "  the key set of spiffe://example.org was not fetched: the key set holds no key that can be used here",
+                f"  See what {server.url} answers to this machine, or name a bundle_file.",
+            ],
+        )
+        server.behave = answers(json.dumps({"keys": [spire], "spiffe_sequence": 1}).encode())
+        assert run("--config", path, "--fetch").exit_code == 0
 
 
 def test_an_expired_server_certificate_is_shown_with_its_file(tmp_path: Path) -> None:

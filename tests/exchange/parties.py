@@ -10,7 +10,16 @@ from tokensvc.core.authority import Order
 from tokensvc.core.details import NO_DETAILS
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import KeySet
-from tokensvc.exchange.parties import Agent, AuthMethod, Authority, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.parties import (
+    Agent,
+    AuthMethod,
+    Authority,
+    Platform,
+    Registry,
+    Resource,
+    Terms,
+    UpstreamIssuer,
+)
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 
 ISSUER: Final = "https://tokens.example"
@@ -140,6 +149,7 @@ def make_registry(
     *,
     provider: UpstreamIssuer | None = None,
     drop: str = "",
+    platforms: Iterable[Platform] = (),
     authorities: Iterable[Authority] = (),
     **agents: Mapping[str, Any],
 ) -> Registry:
@@ -148,5 +158,6 @@ def make_registry(
         agents=[replace(known, **agents.get(known.id, {})) for known in _AGENTS if known.id != drop],
         resources=[known for known in _RESOURCES if known.id != drop],
         issuers=[identity_provider() if provider is None else provider],
+        platforms=platforms,
         authorities=authorities,
     )

@@ -28,7 +28,7 @@ async def test_a_start_is_recorded_with_what_it_was_decided_on(world: World) -> 
     (record,) = world.store.records
     assert (record.outcome, record.client_id, record.reason) == (Outcome.GRANTED, "planner", None)
     assert (record.at, record.lineage) == (world.clock.now, claims["grant_chain"][0]["jti"])
-    assert record.inputs["configuration"] == "c0ffee"
+    assert (record.inputs["configuration"], record.inputs["client_auth"]) == ("c0ffee", "client_secret_basic")
     assert record.inputs["shape"] == "start"
     assert record.inputs["request"] == {
         "subject_token_type": ACCESS_TOKEN_TYPE,

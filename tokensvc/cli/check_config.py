@@ -35,15 +35,13 @@ def register(app: typer.Typer) -> None:
 def _check_config(
     *,
     config: ConfigOption = DEFAULT_CONFIG,
-    fetch: Annotated[
-        bool, typer.Option("--fetch", help="Also fetch the keys of identity providers that publish them.")
-    ] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Also fetch the keys of those who publish them.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check the configuration file, the environment and the keys that they name.
 
-    Every problem is shown with its file, its key and what to do; the exit code is then 3, or 4 where only the keys of
-    an identity provider or authority could not be fetched: the service starts without them.
+    Every problem is shown with its file, its key and what to do; the exit code is then 3, or 4 where only keys that
+    others publish could not be fetched: the service starts without them.
 
     Example: `tokensvc check-config --config /etc/tokensvc/tokensvc.toml --fetch`
 
@@ -96,29 +94,23 @@ def _require_startable(settings: "Settings", config: Path, *, as_json: bool) -> 
 
 
 def _fetch_problems(settings: "Settings", config: Path) -> Iterator[ConfigurationError]:
-    """What keeps the keys of an identity provider or an authority from being fetched from here."""
+    """What keeps keys that others publish from being fetched from here."""
+    from tokensvc.settings import publishers_of
     from tokensvc.wiring import fetched_keys_of
 
     keys = fetched_keys_of(settings)
-    for holder, key, url in _fetched(settings):
-        if keys is None:
+    for publisher in publishers_of(settings):
+        if keys is None or not publisher.enabled or publisher.keys_url is None:
             continue
         try:
-            keys.refresh_sync(holder)
+            keys.refresh_sync(publisher.name)
         except Unavailable as exc:
-            remedy = f"See what {url} answers to this machine, or name a jwks_file."
-            yield ConfigurationError(exc.description, file=str(config), key=key, remedy=remedy)
-
-
-def _fetched(settings: "Settings") -> Iterator[tuple[str, str, str]]:
-    """Whose keys are fetched, the key of the settings that says so, and from where."""
-    for index, provider in enumerate(settings.identity_providers):
-        if provider.enabled and provider.keys_url is not None:
-            name = "discovery" if provider.discovery else "jwks_url"
-            yield provider.iss, f"identity_provider[{index}].{name}", provider.keys_url
-    for index, authority in enumerate(settings.authorities):
-        if authority.enabled and authority.jwks_url is not None:
-            yield authority.key_holder, f"authority[{index}].jwks_url", authority.jwks_url
+            yield ConfigurationError(
+                exc.description,
+                file=str(config),
+                key=publisher.place,
+                remedy=f"See what {publisher.keys_url} answers to this machine, or name a {publisher.file_key}.",
+            )
 
 
 def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]:
@@ -132,6 +124,7 @@ def _summarise(settings: "Settings", config: Path) -> dict[str, str | list[str]]
         "identity_providers": [provider.iss for provider in settings.identity_providers if provider.enabled],
         **_authorities(settings),
         **_disabled(settings),
+        **_platforms(settings),
         "agents": [agent.id for agent in settings.agents],
         "resources": [resource.id for resource in settings.resources],
     }
@@ -148,3 +141,9 @@ def _disabled(settings: "Settings") -> dict[str, list[str]]:
         "disabled_authorities": [one.iss for one in settings.authorities if not one.enabled],
     }
     return {name: disabled for name, disabled in found.items() if disabled}
+
+
+def _platforms(settings: "Settings") -> dict[str, list[str]]:
+    domains = [domain.name for domain in settings.spiffe_trust_domains]
+    platforms = domains + [cluster.iss for cluster in settings.kubernetes_clusters]
+    return {"platforms": platforms} if platforms else {}

@@ -25,6 +25,7 @@ __all__ = [
     "AssertionKind",
     "open_assertion",
     "require_assertion",
+    "require_current",
 ]
 
 # Most clients say JWT or nothing (draft-ietf-oauth-rfc7523bis lets a server take both). A key that signs assertions
@@ -120,15 +121,26 @@ def require_assertion(
     jti = parse_text(payload.get("jti"), "jti")
     if len(jti) > _MAX_JTI_LENGTH:
         raise Malformed(f"jti has more than {_MAX_JTI_LENGTH} characters")
+    exp, iat = require_current(payload, kind.name, max_lifetime_s=max_lifetime_s, leeway_s=leeway_s, now=now)
+    # Neither an id nor an issuer has a space in it, so nobody else can make the same value.
+    value = f"{kind.name} {iss} {jti}"
+    return Assertion(exp=exp, once=OneTimeValue(value=value, until=exp + leeway_s + _REMEMBER_S, made=iat))
+
+
+def require_current(
+    payload: Mapping[str, JsonValue], name: str, *, max_lifetime_s: int, leeway_s: int, now: int
+) -> tuple[int, int]:
+    """`exp` and `iat` of what is current and does not live too long. `name` is what it is called when it is refused.
+
+    Without an `iat` it could be as old as may be. Raises: Malformed, whose description its owner may see.
+    """
     exp = parse_integer(payload.get("exp"), "exp")
     iat = parse_integer(payload["iat"], "iat") if "iat" in payload else exp - max_lifetime_s
     not_before = parse_integer(payload["nbf"], "nbf") if "nbf" in payload else iat
     if now >= exp + leeway_s:
-        raise Malformed(f"the {kind.name} has expired")
+        raise Malformed(f"the {name} has expired")
     if max(iat, not_before) > now + leeway_s:
-        raise Malformed(f"the {kind.name} is not valid yet")
+        raise Malformed(f"the {name} is not valid yet")
     if exp - iat > max_lifetime_s or exp - now > max_lifetime_s + leeway_s:
-        raise Malformed(f"the {kind.name} lives longer than {max_lifetime_s} s")
-    # Neither an id nor an issuer has a space in it, so nobody else can make the same value.
-    value = f"{kind.name} {iss} {jti}"
-    return Assertion(exp=exp, once=OneTimeValue(value=value, until=exp + leeway_s + _REMEMBER_S, made=iat))
+        raise Malformed(f"the {name} lives longer than {max_lifetime_s} s")
+    return exp, iat

@@ -15,6 +15,7 @@ from tokensvc.exchange.assertion import CLIENT_ASSERTION, Assertion, open_assert
 from tokensvc.exchange.client_certificate import ClientAuthorities
 from tokensvc.exchange.parties import Agent, AuthMethod, Party, Registry, Terms
 from tokensvc.exchange.subject import subject_of
+from tokensvc.exchange.workload import open_workload_token, platform_of, require_workload_token
 from tokensvc.ports import Clock, Committed, IssuanceStore
 
 __all__ = ["ClientAssertion", "ClientAuthenticator", "ClientSecret", "Credentials", "TlsCertificate"]
@@ -43,10 +44,11 @@ class ClientSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientAssertion:
-    """A JWT that a client presented (RFC 7523 s2.2)."""
+    """A JWT that a client presented (RFC 7523 s2.2). `is_svid`: it said that it is a JWT-SVID."""
 
     assertion: str = field(repr=False)
     body_client_id: str | None
+    is_svid: bool = False
 
     @property
     def claimed_id(self) -> str | None:
@@ -71,7 +73,7 @@ Credentials = ClientSecret | ClientAssertion | TlsCertificate
 
 
 class ClientAuthenticator:
-    """Tells who sent a request, at every endpoint alike. An assertion is used up by that."""
+    """Tells who sent a request, at every endpoint alike. An agent's own assertion is used up by that."""
 
     __slots__ = ("_authorities", "_clock", "_registry", "_store", "_terms")
 
@@ -94,13 +96,14 @@ class ClientAuthenticator:
     async def authenticate(self, credentials: Credentials | None) -> Party:
         """The agent or resource that `credentials` prove.
 
-        Raises: OAuthRefused (`invalid_client`); Unavailable when the store cannot tell whether an assertion was used.
+        Raises: OAuthRefused (`invalid_client`); Unavailable when the store cannot tell whether an assertion was used,
+        or the keys of the client's platform cannot be had.
         """
         match credentials:
             case ClientSecret():
                 party = _party_with_secret(credentials, self._registry)
             case ClientAssertion():
-                party = await self._agent_with_assertion(credentials)
+                party = await self._agent_with_jwt(credentials)
             case TlsCertificate():
                 party = self._agent_with_certificate(credentials)
             case None:
@@ -108,6 +111,31 @@ class ClientAuthenticator:
         if party is None:
             raise _invalid_client("client authentication failed")
         return party
+
+    async def _agent_with_jwt(self, credentials: ClientAssertion) -> Agent | None:
+        """Its own word, where it is registered with a key under the name in it; else that of a platform."""
+        party = self._registry.party(credentials.claimed_id or "")
+        if party is not None and party.auth is AuthMethod.PRIVATE_KEY_JWT and not credentials.is_svid:
+            return await self._agent_with_assertion(credentials)
+        return await self._agent_of_platform(credentials)
+
+    async def _agent_of_platform(self, credentials: ClientAssertion) -> Agent | None:
+        platform = platform_of(credentials.assertion, self._registry)
+        if platform is None or (credentials.is_svid and platform.auth is not AuthMethod.SPIFFE_JWT):
+            return None
+        try:
+            # Before anybody looks who is registered: where the keys cannot be had, nobody is told apart by that.
+            payload = await open_workload_token(credentials.assertion, platform)
+        except Malformed:
+            return None
+        agent = self._registry.agent_of_workload(platform, payload.get("sub"))
+        if agent is None or credentials.body_client_id not in {None, agent.id}:
+            return None
+        try:
+            require_workload_token(payload, platform, terms=self._terms, now=self._clock())
+        except Malformed as exc:
+            raise _invalid_client(exc.description) from exc
+        return agent
 
     def _agent_with_certificate(self, credentials: TlsCertificate) -> Agent | None:
         agent, certificate, now = (

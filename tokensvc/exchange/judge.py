@@ -185,7 +185,8 @@ class Judge:
         actor_token = await verify_actor_token(
             text, client=asker.client, registry=self._registry, terms=self._terms, now=asker.now
         )
-        if await self._store.claim((actor_token.once,), now=asker.now) is Committed.REPLAYED:
+        once = () if actor_token.once is None else (actor_token.once,)
+        if once and await self._store.claim(once, now=asker.now) is Committed.REPLAYED:
             raise refuse_actor_token("used before")
         trail.actor_token_exp = actor_token.exp
         trail.inputs["actor_token"] = {"exp": actor_token.exp}

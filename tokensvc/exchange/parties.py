@@ -12,7 +12,7 @@ from tokensvc.core.entry import Root
 from tokensvc.core.keyset import PublicKey
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import ScopeSet
-from tokensvc.settings import AuthMethod
+from tokensvc.settings import AuthMethod, WorkloadName
 from tokensvc.verify import Evidence, Expectation, HolderFloor, VerifiedToken
 
 __all__ = [
@@ -24,10 +24,12 @@ __all__ = [
     "IssuerKeys",
     "Operator",
     "Party",
+    "Platform",
     "Registry",
     "Resource",
     "Terms",
     "UpstreamIssuer",
+    "WorkloadName",
 ]
 
 
@@ -45,7 +47,8 @@ class Agent:
     `accept_token_endpoint_audience`.
     `secret_sha256` are lower-case hex digests, more than one while a secret is replaced. `max_lifetime_s` bounds the
     hops it is given, `max_depth` is the highest hop that may stand below one of them; None sets no bound of its own.
-    `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`.
+    `upstream_client_ids` are its client ids at upstream issuers, by `iss`, where they are not its `id`. `workload` is
+    what it is called on the platform that it runs on, where a token of that platform proves it.
     `certificate_thumbprints` are those of its own certificates (`self_signed_tls_client_auth`), `certificate_subject`
     is what one from an authority bears (`tls_client_auth`).
     `holder_keys`, those that may be used at the moment, are what its tokens are bound to, the first where another agent
@@ -70,6 +73,7 @@ class Agent:
     max_depth: int | None
     enabled: bool
     upstream_client_ids: Mapping[str, str] = field(default_factory=dict, hash=False)
+    workload: WorkloadName | None = None
     certificate_thumbprints: frozenset[str] = frozenset()
     certificate_subject: SubjectRule | None = None
     holder_keys: Iterable[PublicKey] = ()
@@ -184,6 +188,20 @@ class UpstreamIssuer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What agents run on, and what says which of them is running: a SPIFFE trust domain, a Kubernetes cluster.
+
+    `name` is `spiffe://DOMAIN`, or the `iss` of the cluster; `auth` tells which. Its tokens live for `max_lifetime_s`
+    seconds at most.
+    """
+
+    name: str
+    auth: AuthMethod
+    keys: IssuerKeys
+    max_lifetime_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """The service's own identifier, limits, and the order by which it compares authority.
 
@@ -233,7 +251,16 @@ class Terms:
 class Registry:
     """Everybody who is registered, by the names they are known under."""
 
-    __slots__ = ("_by_client_id", "_by_name", "agents", "authorities", "issuers", "resources")
+    __slots__ = (
+        "_by_client_id",
+        "_by_name",
+        "_by_workload",
+        "agents",
+        "authorities",
+        "issuers",
+        "platforms",
+        "resources",
+    )
 
     def __init__(
         self,
@@ -242,14 +269,17 @@ class Registry:
         resources: Iterable[Resource],
         issuers: Iterable[UpstreamIssuer],
         operators: Iterable[Operator] = (),
+        platforms: Iterable[Platform] = (),
         authorities: Iterable[Authority] = (),
     ) -> None:
         self.agents: Final = {agent.id: agent for agent in agents}
         self.resources: Final = {resource.id: resource for resource in resources}
         self.issuers: Final = {issuer.iss: issuer for issuer in issuers}
+        self.platforms: Final = {platform.name: platform for platform in platforms}
         self.authorities: Final = {authority.iss: authority for authority in authorities}
         everybody: list[Party] = [*self.resources.values(), *operators, *self.agents.values()]
         self._by_client_id: Final = {party.client_id: party for party in everybody}
+        self._by_workload: Final = {agent.workload: agent for agent in self.agents.values() if agent.workload}
         self._by_name: Final = {name: resource for resource in self.resources.values() for name in resource.names}
 
     def party(self, client_id: str) -> Party | None:
@@ -264,6 +294,11 @@ class Registry:
         """The agent of that id, unless it is disabled."""
         agent = self.agents.get(agent_id)
         return agent if agent is not None and agent.enabled else None
+
+    def agent_of_workload(self, platform: Platform, sub: object) -> Agent | None:
+        """The agent that `platform` calls `sub`, byte for byte, and that proves itself so; None if it is disabled."""
+        agent = self._by_workload.get(WorkloadName(platform=platform.name, sub=sub)) if isinstance(sub, str) else None
+        return agent if agent is not None and agent.enabled and agent.auth is platform.auth else None
 
     def may_delegate(self, delegator: str, delegatee: str) -> bool:
         """True when both are enabled and the delegator's list names the delegatee."""

@@ -68,7 +68,7 @@ class ExchangeService:
         Raises: OAuthRefused, recorded; Unavailable, and then nothing was issued.
         """
         now = self._clock()
-        trail = Trail(inputs={"configuration": self._terms.configuration})
+        trail = Trail(inputs={"configuration": self._terms.configuration, "client_auth": str(client.auth)})
         try:
             return await self._decide(form, client, now, trail, presented)
         except OAuthRefused as refusal:

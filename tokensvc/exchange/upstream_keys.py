@@ -1,10 +1,11 @@
-"""The keys of all identity providers: pinned in files, or fetched and kept fresh. One key speaks for one issuer only.
+"""The keys of all whose tokens are taken (`Publisher`): pinned in files, or fetched and kept fresh.
 
+One key speaks for one issuer only. An issuer goes by its `iss` here, a trust domain by `spiffe://DOMAIN`.
 Authorities are issuers here too, by names of their own: the keys of their roots are not those of any login.
 
-A key that this service signs with is no identity provider's. One that two providers publish belongs to the one whose
-keys are in a file, else to the one that had it first: a provider that copies the key set of another one, which is
-public, must not be able to put that one out of service. Nor must an agent: a key of a provider is not the agent's.
+A key that this service signs with is no issuer's. One that two of them publish belongs to the one whose
+keys are in a file, else to the one that had it first: an issuer that copies the key set of another one, which is
+public, must not be able to put that one out of service. Nor must an agent: a key of an issuer is not the agent's.
 """
 
 import logging

@@ -26,13 +26,16 @@ from tokensvc.exchange.authenticate import (
 )
 from tokensvc.exchange.parties import AuthMethod, Party, Registry
 from tokensvc.exchange.request import Form
+from tokensvc.exchange.workload import claimed_agent
 from tokensvc.server.client_certificate import CertificateSource
 from tokensvc.server.form import read_form
 from tokensvc.telemetry import Telemetry
 
-__all__ = ["ASSERTION_TYPE", "Admitted", "Door", "read_credentials"]
+__all__ = ["ASSERTION_TYPE", "SVID_TYPE", "Admitted", "Door", "read_credentials"]
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+# draft-ietf-oauth-spiffe-client-auth. A JWT-SVID may come under the other type as well, as one of RFC 7523 does.
+SVID_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _IN_BODY: Final = ("client_secret", "client_assertion")
@@ -87,7 +90,7 @@ class Door:
         except OAuthRefused as refusal:
             if refusal.error is not OAuthError.INVALID_CLIENT:
                 raise
-            client_id = _claimed_id(credentials, form)
+            client_id = _claimed_id(credentials, form, self._registry)
             is_registered = client_id is not None and self._registry.party(client_id) is not None
             self._telemetry.client_failed(client_id=client_id, is_registered=is_registered)
             raise
@@ -134,9 +137,11 @@ def _parse_assertion(form: Form, *, body_client_id: str | None) -> ClientAsserti
     (kind,) = form.get("client_assertion_type", (None,))
     if kind is None:
         raise _invalid(Reason.PARAMETER_MISSING, f"the parameter client_assertion_type is required: {ASSERTION_TYPE}")
-    if kind != ASSERTION_TYPE:
+    if kind not in {ASSERTION_TYPE, SVID_TYPE}:
         return None
-    return ClientAssertion(assertion=form["client_assertion"][0], body_client_id=body_client_id)
+    return ClientAssertion(
+        assertion=form["client_assertion"][0], body_client_id=body_client_id, is_svid=kind == SVID_TYPE
+    )
 
 
 def _parse_basic(value: bytes, *, body_client_id: str | None) -> ClientSecret | None:
@@ -169,10 +174,12 @@ def _decode(part: bytes) -> str | None:
         return None
 
 
-def _claimed_id(credentials: Credentials | None, form: Form) -> str | None:
+def _claimed_id(credentials: Credentials | None, form: Form, registry: Registry) -> str | None:
     """Who a failed client said it was, for the log."""
     if credentials is None:
         return form["client_id"][0] if "client_id" in form else None
+    if isinstance(credentials, ClientAssertion) and (agent := claimed_agent(credentials.assertion, registry)):
+        return agent.id
     return credentials.claimed_id or (form["client_id"][0] if "client_id" in form else None)
 
 

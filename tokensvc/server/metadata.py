@@ -22,6 +22,7 @@ from tokensvc.server.routes import INTROSPECT, JWKS, REVOKE, TOKEN, Endpoint
 
 __all__ = ["metadata_endpoint", "render_metadata"]
 
+_ALWAYS: Final = frozenset({AuthMethod.CLIENT_SECRET_BASIC, AuthMethod.CLIENT_SECRET_POST, AuthMethod.PRIVATE_KEY_JWT})
 _ALGORITHMS: Final[list[JsonValue]] = [*Algorithm]
 _GRANT_ALGORITHMS: Final[list[JsonValue]] = [Algorithm.ES256, Algorithm.ED25519]
 
@@ -38,8 +39,9 @@ def render_metadata(
     # RFC 8414 s3.2 leaves out empty arrays.
     detail_types: list[JsonValue] = [*sorted(registry.detail_types())]
     types: dict[str, JsonValue] = {"authorization_details_types_supported": detail_types} if detail_types else {}
-    methods: list[JsonValue] = [method for method in AuthMethod if not method.by_certificate]
-    methods += certificate_methods
+    # What needs a platform is named where one is registered.
+    available = _ALWAYS | {platform.auth for platform in registry.platforms.values()} | {*certificate_methods}
+    methods: list[JsonValue] = [method for method in AuthMethod if method in available]
     bound = any(agent.certificate_bound for agent in registry.agents.values())
     # One address for clients with and without certificates: RFC 8705 s5 has aliases where there are two.
     certificates: dict[str, JsonValue] = {"tls_client_certificate_bound_access_tokens": True} if bound else {}

@@ -15,15 +15,19 @@ from tokensvc.settings.model import (
     Ceiling,
     IdentityProvider,
     KeySettings,
+    KubernetesCluster,
     Limits,
     Operator,
     Resource,
     ServerSettings,
     Settings,
+    SpiffeTrustDomain,
     StoreSettings,
 )
+from tokensvc.settings.publishers import Publisher, publishers_of
 from tokensvc.settings.upstream import load_upstream_keys
 from tokensvc.settings.values import MAX_ROOT_LIFETIME_S
+from tokensvc.settings.workloads import WorkloadName, workload_of
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -36,15 +40,21 @@ __all__ = [
     "Ceiling",
     "IdentityProvider",
     "KeySettings",
+    "KubernetesCluster",
     "Limits",
     "Operator",
+    "Publisher",
     "Resource",
     "ServerSettings",
     "Settings",
+    "SpiffeTrustDomain",
     "StoreSettings",
+    "WorkloadName",
     "examine_settings",
     "load_agent_keys",
     "load_client_authorities",
     "load_settings",
     "load_upstream_keys",
+    "publishers_of",
+    "workload_of",
 ]

@@ -1,55 +1,16 @@
 """What must hold among authorities, and between them and everybody else. One function for each rule.
 
-One that is disabled is held to the same rules: it can be enabled at any time.
+One that is disabled is held to the same rules: it can be enabled at any time. What holds for everybody whose keys are
+registered stands in `publisher_conflicts`.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tokensvc.core.jwks_url import parse_jwks_url
-from tokensvc.settings.conflict import Conflict, repeats
+from tokensvc.settings.conflict import Conflict
 from tokensvc.settings.model import Authority, Settings
 
 __all__ = ["AUTHORITY_RULES"]
-
-
-def _issuers(settings: Settings) -> Iterator[Conflict]:
-    """Each stands once, and none is the token service: its own word is a plain root."""
-    for key, authority in _authorities(settings):
-        if authority.iss == settings.issuer:
-            yield Conflict(
-                key=f"{key}.iss",
-                problem="is the token service's own issuer",
-                remedy="Write the iss of the authority's roots.",
-            )
-    entries = [(f"{key}.iss", authority.iss) for key, authority in _authorities(settings)]
-    yield from repeats(entries, "{value} is registered twice", "Merge the two [[authority]] tables.")
-
-
-def _key_sources(settings: Settings) -> Iterator[Conflict]:
-    """Keys come from one place, which may be reached."""
-    for key, authority in _authorities(settings):
-        if authority.jwks_file is not None and authority.jwks_url is not None:
-            yield Conflict(key=f"{key}.jwks_url", problem="stands beside jwks_file", remedy="Keep one of the two.")
-        elif authority.jwks_url is not None:
-            yield from _reachable(key, authority, authority.jwks_url)
-        elif authority.jwks_file is None:
-            remedy = f'Add jwks_url = "https://..." or jwks_file to {key}.'
-            yield Conflict(key=key, problem="says nowhere where its keys are", remedy=remedy)
-        elif authority.private_networks:
-            remedy = "Remove it, or name a jwks_url."
-            yield Conflict(key=f"{key}.private_networks", problem="means nothing beside jwks_file", remedy=remedy)
-
-
-def _reachable(key: str, authority: Authority, url: str) -> Iterator[Conflict]:
-    try:
-        parse_jwks_url(url, reach=authority.reach)
-    except ValueError as exc:
-        remedy = (
-            "Write a https URL of a host on the internet. For another, name its network in private_networks; "
-            'http is for loopback, with private_networks = ["127.0.0.0/8", "::1/128"].'
-        )
-        yield Conflict(key=f"{key}.jwks_url", problem=f"cannot be fetched from: {exc}", remedy=remedy)
 
 
 def _own_key_places(settings: Settings) -> Iterator[Conflict]:
@@ -99,8 +60,6 @@ def _agents_and_users(settings: Settings) -> Iterator[Conflict]:
 
 
 AUTHORITY_RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
-    _issuers,
-    _key_sources,
     _own_key_places,
     _subject_prefixes,
     _agents_and_users,

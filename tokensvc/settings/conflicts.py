@@ -1,7 +1,8 @@
 """Settings checked against each other: what each value alone cannot show. One function for each rule.
 
-The rules about identity providers are in `provider_conflicts`, those about authorities in `authority_conflicts`, those
-about certificates in `certificate_conflicts`.
+The rules about everybody whose keys are registered are in `publisher_conflicts`, those about identity providers in
+`provider_conflicts`, about authorities in `authority_conflicts`, about certificates in `certificate_conflicts`, about
+the workloads that agents are in `workloads`.
 
 Two rules cannot be settled here. With an empty `subject_prefix` any agent id could be a user's, so the exchange refuses
 a user who bears the id of an agent. And what needs more than the settings (where `serve` was told to listen, the
@@ -18,13 +19,16 @@ from tokensvc.settings.certificate_conflicts import CERTIFICATE_RULES
 from tokensvc.settings.conflict import Conflict, nearest, repeats
 from tokensvc.settings.model import Agent, AuthMethod, Operator, Resource, Settings
 from tokensvc.settings.provider_conflicts import PROVIDER_RULES
+from tokensvc.settings.publisher_conflicts import PUBLISHER_RULES
+from tokensvc.settings.workloads import WORKLOAD_RULES
 
 __all__ = ["Conflict", "find_conflicts"]
 
 
 def find_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every conflict, rule by rule."""
-    for rule in (*_RULES, *PROVIDER_RULES, *AUTHORITY_RULES, *CERTIFICATE_RULES):
+    others = (*PUBLISHER_RULES, *PROVIDER_RULES, *AUTHORITY_RULES, *CERTIFICATE_RULES, *WORKLOAD_RULES)
+    for rule in (*_RULES, *others):
         yield from rule(settings)
 
 
@@ -248,12 +252,16 @@ _RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
 _CREDENTIALS: Final = {
     "jwks_file": "the agent's public keys as a JWK set, for private_key_jwt",
     "secret_sha256": "the hashes of its secrets, for client_secret_basic and client_secret_post",
+    "spiffe_id": "the agent's SPIFFE ID, for spiffe_jwt",
+    "service_account": "the agent's Kubernetes service account, for kubernetes_jwt",
     "certificate_file": "the agent's own certificate, for self_signed_tls_client_auth",
 }
 # Of a method that is not here, the hashes. What tls_client_auth needs, `certificate_conflicts` knows.
 _WANTED: Final = {
     AuthMethod.PRIVATE_KEY_JWT: "jwks_file",
     AuthMethod.SELF_SIGNED_TLS_CLIENT_AUTH: "certificate_file",
+    AuthMethod.SPIFFE_JWT: "spiffe_id",
+    AuthMethod.KUBERNETES_JWT: "service_account",
     AuthMethod.TLS_CLIENT_AUTH: "",
 }
 

@@ -19,7 +19,7 @@ from tokensvc.core.authority import Attenuation
 from tokensvc.core.certificate_subject import SubjectKind
 from tokensvc.core.details import NO_DETAILS, OtherDetail, ToolDetail, render_details
 from tokensvc.core.jsontext import JsonValue, render_json
-from tokensvc.core.jwks_url import UnsafeReach, discovery_url
+from tokensvc.core.jwks_url import UnsafeReach
 from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import ScopeGrammar
 from tokensvc.settings.certificate_values import DnsName, HeaderName, SanEmail, SanIp, SanUri, SubjectDn
@@ -44,13 +44,16 @@ from tokensvc.settings.values import (
     ScopeMap,
     Scopes,
     SecretHashes,
+    ServiceAccount,
     SomeAlgorithms,
     SomeClaim,
     SomeNames,
     SomeResources,
     SomeScopes,
+    SpiffeIdText,
     StoreUrl,
     SubjectPrefix,
+    TrustDomain,
     entries,
 )
 
@@ -63,11 +66,13 @@ __all__ = [
     "HopEvidence",
     "IdentityProvider",
     "KeySettings",
+    "KubernetesCluster",
     "Limits",
     "Operator",
     "Resource",
     "ServerSettings",
     "Settings",
+    "SpiffeTrustDomain",
     "StoreSettings",
 ]
 
@@ -92,6 +97,12 @@ MAX_REQUESTS: Final = 1000
 # An assertion is made for one request (RFC 7523 s3 leaves the length to us). Authlib makes them for an hour.
 DEFAULT_ASSERTION_LIFETIME_S: Final = 300
 MAX_ASSERTION_LIFETIME_S: Final = 3600
+# SPIRE makes JWT-SVIDs for minutes to an hour.
+DEFAULT_SVID_LIFETIME_S: Final = 3600
+# What a projected volume asks for unless told otherwise; the kubelet makes none for less than 600 s.
+DEFAULT_SERVICE_ACCOUNT_LIFETIME_S: Final = 3600
+# Nothing claims these tokens, so each is a password for as long as it lives. The kubelet replaces them after a day.
+MAX_WORKLOAD_LIFETIME_S: Final = 24 * 3600
 # Each is fetched from in the background, and a token is held against one of them only.
 MAX_PROVIDERS: Final = 100
 NO_TYP: Final = "none"
@@ -101,13 +112,19 @@ _CONFIG: Final = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_
 
 
 class AuthMethod(StrEnum):
-    """How a client proves itself (RFC 6749 s2.3.1; names of RFC 7591 s2 and RFC 8705 s2)."""
+    """How a client proves itself (RFC 6749 s2.3.1; names of RFC 7591 s2 and RFC 8705 s2).
+
+    The last two are by a token of the platform that the agent runs on: the name of the draft
+    draft-ietf-oauth-spiffe-client-auth, and one of our own.
+    """
 
     CLIENT_SECRET_BASIC = "client_secret_basic"
     CLIENT_SECRET_POST = "client_secret_post"
     PRIVATE_KEY_JWT = "private_key_jwt"
     TLS_CLIENT_AUTH = "tls_client_auth"
     SELF_SIGNED_TLS_CLIENT_AUTH = "self_signed_tls_client_auth"
+    SPIFFE_JWT = "spiffe_jwt"
+    KUBERNETES_JWT = "kubernetes_jwt"
 
     @property
     def by_certificate(self) -> bool:
@@ -292,17 +309,9 @@ class IdentityProvider:
     ceiling: Ceiling
 
     @property
-    def keys_url(self) -> str | None:
-        """What is fetched for its keys: `jwks_url`, or the provider's metadata; None where they are in a file.
-
-        Raises: ValueError for an `iss` that has no metadata.
-        """
-        return discovery_url(self.iss) if self.discovery else self.jwks_url
-
-    @property
     def reach(self) -> UnsafeReach | None:
         """Where keys may be fetched from besides the public internet."""
-        return _reach(self.private_networks)
+        return _reach_of(self.private_networks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -335,7 +344,63 @@ class Authority:
     @property
     def reach(self) -> UnsafeReach | None:
         """Where keys may be fetched from besides the public internet."""
-        return _reach(self.private_networks)
+        return _reach_of(self.private_networks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class SpiffeTrustDomain:
+    """A SPIFFE trust domain: its JWT-SVIDs say which workload is which agent. Its bundle is in a file or at a URL."""
+
+    trust_domain: TrustDomain
+    """Its name, without `spiffe://`. An agent's `spiffe_id` begins with it."""
+    bundle_file: FilePath | None = None
+    """Its bundle in a file: a JWK set as the trust domain publishes it. Read at the start. One of two."""
+    bundle_url: Name | None = None
+    """Its bundle by https: the bundle endpoint, with a certificate of the web. Fetched, and again when a key is not
+    known."""
+    private_networks: Networks = ()
+    """Networks that the bundle may be fetched from, as for an identity provider.
+
+    Written: list of networks in CIDR notation
+    """
+    max_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_WORKLOAD_LIFETIME_S)] = DEFAULT_SVID_LIFETIME_S
+    """Of its JWT-SVIDs. Each can be used again and again while it lives."""
+
+    @property
+    def name(self) -> str:
+        """What it is called among those whose keys are known: the SPIFFE ID of the trust domain itself."""
+        return f"spiffe://{self.trust_domain}"
+
+    @property
+    def reach(self) -> UnsafeReach | None:
+        """Where keys may be fetched from besides the public internet."""
+        return _reach_of(self.private_networks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class KubernetesCluster:
+    """A Kubernetes cluster: its service account tokens say which workload is which agent."""
+
+    iss: Name
+    """The `iss` of its service account tokens, letter by letter."""
+    jwks_file: FilePath | None = None
+    """Its public keys in a file: a JWK set, as it publishes it. Read at the start. One of three."""
+    jwks_url: Name | None = None
+    """Its public keys by https: where it publishes its JWK set. Fetched, and again when a key is not known."""
+    discovery: StrictBool = False
+    """Its public keys where the OpenID metadata below its `iss` says."""
+    private_networks: Networks = ()
+    """Networks that keys may be fetched from, as for an identity provider.
+
+    Written: list of networks in CIDR notation
+    """
+    max_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_WORKLOAD_LIFETIME_S)] = DEFAULT_SERVICE_ACCOUNT_LIFETIME_S
+    """Of its tokens, as the projected volume asks for them. Each can be used again and again while it lives."""
+
+    @property
+    def reach(self) -> UnsafeReach | None:
+        """Where keys may be fetched from besides the public internet."""
+        return _reach_of(self.private_networks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -373,6 +438,15 @@ class Agent:
     tls_client_certificate_bound_access_tokens: StrictBool = False
     """Its tokens are bound to the certificate of the connection on which it asks, and useless without it (RFC 8705
     s3). Without a certificate it gets none."""
+    spiffe_id: SpiffeIdText | None = None
+    """For `spiffe_jwt`: its SPIFFE ID, letter by letter, in a registered trust domain."""
+    service_account: ServiceAccount | None = None
+    """For `kubernetes_jwt`: the service account that it runs as.
+
+    Written: string `NAMESPACE:NAME`
+    """
+    cluster: Name | None = None
+    """The `iss` of the cluster that its `service_account` is in, where several are registered."""
     accept_token_endpoint_audience: StrictBool = False
     """Its assertions may name the URL of the token endpoint instead of the issuer, as Authlib and Spring do."""
     max_assertion_lifetime_s: Annotated[StrictInt, Field(ge=1, le=MAX_ASSERTION_LIFETIME_S)] = (
@@ -487,6 +561,12 @@ class Settings:
     authorities: Annotated[tuple[Authority, ...], entries(at_most=MAX_PROVIDERS)] = Field(
         default=(), validation_alias="authority"
     )
+    spiffe_trust_domains: Annotated[tuple[SpiffeTrustDomain, ...], entries(at_most=MAX_PROVIDERS)] = Field(
+        default=(), validation_alias="spiffe_trust_domain"
+    )
+    kubernetes_clusters: Annotated[tuple[KubernetesCluster, ...], entries(at_most=MAX_PROVIDERS)] = Field(
+        default=(), validation_alias="kubernetes_cluster"
+    )
     agents: Annotated[tuple[Agent, ...], entries(at_most=MAX_ITEMS)] = Field(default=(), validation_alias="agent")
     resources: Annotated[tuple[Resource, ...], entries(at_least=1, at_most=MAX_ITEMS)] = Field(
         validation_alias="resource"
@@ -506,7 +586,7 @@ class Settings:
         object.__setattr__(self, "version", hashlib.sha256(render_json(_plain(self))).hexdigest()[:12])
 
 
-def _reach(private_networks: Networks) -> UnsafeReach | None:
+def _reach_of(private_networks: Networks) -> UnsafeReach | None:
     if not private_networks:
         return None
     loopback = all(ip_network(network).is_loopback for network in private_networks)

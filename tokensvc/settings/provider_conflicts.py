@@ -1,70 +1,21 @@
 """What must hold among identity providers, and between them and everybody else. One function for each rule.
 
-A provider that is disabled is held to the same rules: it can be enabled at any time.
+A provider that is disabled is held to the same rules: it can be enabled at any time. What holds for everybody whose
+keys are registered stands in `publisher_conflicts`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from tokensvc.core.evidence import GRANT_TYP, ROOT_TYP
-from tokensvc.core.jwks_url import parse_jwks_url
 from tokensvc.core.scope import usable_scope
-from tokensvc.settings.conflict import Conflict, nearest, repeats
+from tokensvc.settings.conflict import Conflict, nearest
 from tokensvc.settings.model import Agent, IdentityProvider, Settings
 
 __all__ = ["PROVIDER_RULES"]
 
 # A root of an authority, a grant of an agent, what an agent says of itself, a proof of a key.
 _OTHER_KINDS: Final = frozenset({ROOT_TYP, GRANT_TYP, "actor+jwt", "client-authentication+jwt", "dpop+jwt"})
-
-
-def _issuers(settings: Settings) -> Iterator[Conflict]:
-    """Each stands once, and none is the token service: its own tokens never start a delegation."""
-    for key, provider in _providers(settings):
-        if provider.iss == settings.issuer:
-            yield Conflict(
-                key=f"{key}.iss",
-                problem="is the token service's own issuer",
-                remedy="Write the iss of the identity provider's tokens.",
-            )
-    entries = [(f"{key}.iss", provider.iss) for key, provider in _providers(settings)]
-    yield from repeats(entries, "{value} is registered twice", "Merge the two [[identity_provider]] tables.")
-
-
-def _key_sources(settings: Settings) -> Iterator[Conflict]:
-    """Keys come from one place, which may be reached."""
-    for key, provider in _providers(settings):
-        given = [name for name, is_given in _sources(provider) if is_given]
-        if not given:
-            remedy = f'Add jwks_url = "https://...", discovery = true, or jwks_file to {key}.'
-            yield Conflict(key=key, problem="says nowhere where its keys are", remedy=remedy)
-        for name in given[1:]:
-            yield Conflict(key=f"{key}.{name}", problem=f"stands beside {given[0]}", remedy="Keep one of the two.")
-        if len(given) == 1:
-            yield from _reachable(key, provider)
-
-
-def _sources(provider: IdentityProvider) -> Iterable[tuple[str, bool]]:
-    yield "jwks_file", provider.jwks_file is not None
-    yield "jwks_url", provider.jwks_url is not None
-    yield "discovery", provider.discovery
-
-
-def _reachable(key: str, provider: IdentityProvider) -> Iterator[Conflict]:
-    if provider.jwks_file is not None:
-        if provider.private_networks:
-            remedy = "Remove it, or name a jwks_url."
-            yield Conflict(key=f"{key}.private_networks", problem="means nothing beside jwks_file", remedy=remedy)
-        return
-    try:
-        parse_jwks_url(provider.keys_url or "", reach=provider.reach)
-    except ValueError as exc:
-        remedy = (
-            "Write a https URL of a host on the internet. For another, name its network in private_networks; "
-            'http is for loopback, with private_networks = ["127.0.0.0/8", "::1/128"].'
-        )
-        name = "iss" if provider.discovery else "jwks_url"
-        yield Conflict(key=f"{key}.{name}", problem=f"cannot be fetched from: {exc}", remedy=remedy)
 
 
 def _subject_prefixes(settings: Settings) -> Iterator[Conflict]:
@@ -151,8 +102,6 @@ def _registered_scopes(settings: Settings) -> Iterator[Conflict]:
 
 
 PROVIDER_RULES: Final[tuple[Callable[[Settings], Iterator[Conflict]], ...]] = (
-    _issuers,
-    _key_sources,
     _subject_prefixes,
     _types,
     _agents_and_users,

@@ -13,6 +13,7 @@ from tokensvc.core.keyset import KeySet
 from tokensvc.errors import ConfigurationError, Malformed
 from tokensvc.settings.agent_keys import AgentKeys
 from tokensvc.settings.model import Settings
+from tokensvc.settings.publishers import publishers_of
 from tokensvc.settings.values import MEMORY
 from tokensvc.smallfile import read_small_file
 
@@ -48,9 +49,10 @@ def require_own_keys(
 ) -> None:
     """Whoever holds a key under two names speaks for both. Raises: ConfigurationError.
 
-    `upstream` are the keys of identity providers and authorities that are in files, as `load_upstream_keys` gives them;
-    `agents` those of agents, by id; `own` those of this service.
+    `upstream` are what `load_upstream_keys` read, by name; `agents` the keys of agents, by id; `own` those of this
+    service.
     """
+    others = "this token service, an identity provider, an authority or a platform"
     thumbprints = {key.thumbprint for key in own}
     issuers = thumbprints | {key.thumbprint for keys in upstream.values() for key in keys}
     for agent in settings.agents:
@@ -59,33 +61,25 @@ def require_own_keys(
             if not any(key.thumbprint in issuers for key in key_set):
                 continue
             raise ConfigurationError(
-                "the key set of an agent holds a key of this token service, of an identity provider or an authority",
+                f"the key set of an agent holds a key of {others}",
                 file=str(path),
                 key="",
                 remedy=f"Save the public keys of {agent.id} there, as a JWK set.",
             )
         if keys.certificate_keys & issuers:
             raise ConfigurationError(
-                "the certificate of an agent has a key of this token service, of an identity provider or an authority",
+                f"the certificate of an agent has a key of {others}",
                 file=str(agent.certificate_file),
                 key="",
                 remedy=f"Save the certificate of {agent.id} there, of a key of its own.",
             )
-    for provider in settings.identity_providers:
-        if any(key.thumbprint in thumbprints for key in upstream.get(provider.iss, ())):
+    for publisher in publishers_of(settings):
+        if any(key.thumbprint in thumbprints for key in upstream.get(publisher.name, ())):
             raise ConfigurationError(
-                "the key set of the identity provider holds a signing key of this token service",
-                file=str(provider.jwks_file),
+                f"the key set of the {publisher.title} holds a signing key of this token service",
+                file=str(publisher.file),
                 key="",
-                remedy="Save the identity provider's own JWK set there, or replace the key: tokensvc keys rotate",
-            )
-    for authority in settings.authorities:
-        if any(key.thumbprint in thumbprints for key in upstream.get(authority.key_holder, ())):
-            raise ConfigurationError(
-                "the key set of the authority holds a signing key of this token service",
-                file=str(authority.jwks_file),
-                key="",
-                remedy="Save the authority's own JWK set there, or replace the key: tokensvc keys rotate",
+                remedy=f"Save the {publisher.title}'s own JWK set there, or replace the key: tokensvc keys rotate",
             )
 
 

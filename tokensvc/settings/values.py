@@ -15,6 +15,7 @@ from tokensvc.core.chain import HARD_MAX_DEPTH
 from tokensvc.core.details import Details, parse_details
 from tokensvc.core.keyset import Algorithm
 from tokensvc.core.scope import MAX_SCOPES, is_scope_token
+from tokensvc.core.spiffe import is_trust_domain, parse_spiffe_id
 from tokensvc.errors import Malformed
 from tokensvc.settings.redis_url import REDIS_SCHEMES, parse_redis_url
 
@@ -42,13 +43,16 @@ __all__ = [
     "ScopeMap",
     "Scopes",
     "SecretHashes",
+    "ServiceAccount",
     "SomeAlgorithms",
     "SomeClaim",
     "SomeNames",
     "SomeResources",
     "SomeScopes",
+    "SpiffeIdText",
     "StoreUrl",
     "SubjectPrefix",
+    "TrustDomain",
     "entries",
 ]
 
@@ -76,6 +80,10 @@ UNUSABLE: Final = "unusable"
 _NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 # What a claim may be called: any text on one line.
 _CLAIM_NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+# Namespace and name as Kubernetes allows them (RFC 1123 label, RFC 1123 subdomain), so that neither has a colon.
+_SERVICE_ACCOUNT: Final = re.compile(
+    r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?:(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
+)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _URI_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _ISSUER_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
@@ -254,6 +262,28 @@ def _read_client_ids(value: object) -> tuple[tuple[str, str], ...]:
     return tuple(value.items())
 
 
+def _require_spiffe_id(text: str) -> str:
+    try:
+        return str(parse_spiffe_id(text))
+    except Malformed as exc:
+        raise _unusable(
+            f"is no SPIFFE ID of a workload ({exc.description})",
+            "Write it as the trust domain has it: spiffe://example.org/ns/agents/sa/planner.",
+        ) from exc
+
+
+def _require_trust_domain(text: str) -> str:
+    if not is_trust_domain(text):
+        raise _unusable("is no name of a trust domain", "Write the name alone, in lower case: example.org.")
+    return text
+
+
+def _require_service_account(text: str) -> str:
+    if _SERVICE_ACCOUNT.fullmatch(text) is None:
+        raise _unusable("is no service account", "Write NAMESPACE:NAME, such as agents:planner.")
+    return text
+
+
 def _require_network(text: str) -> str:
     try:
         ip_network(text)
@@ -301,6 +331,9 @@ Name = Annotated[str, AfterValidator(_require_name)]
 ResourceUri = Annotated[str, AfterValidator(_require_resource)]
 StoreUrl = Annotated[str, AfterValidator(_require_store_url)]
 SubjectPrefix = Annotated[str, AfterValidator(_require_prefix)]
+SpiffeIdText = Annotated[str, AfterValidator(_require_spiffe_id)]
+TrustDomain = Annotated[str, AfterValidator(_require_trust_domain)]
+ServiceAccount = Annotated[str, AfterValidator(_require_service_account)]
 IssuerUrl = Annotated[str, AfterValidator(_require_issuer_url)]
 FilePath = Annotated[Path, AfterValidator(_require_file)]
 # A schema of its own: pydantic would walk the type, which holds itself.

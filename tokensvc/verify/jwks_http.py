@@ -146,9 +146,12 @@ def open_door(
     )
 
 
-def fetch_from(url: str, door: Door) -> Fetch:
-    """Fetches the key set at `url`. Raises: ValueError, at once, for a URL that may not be fetched."""
-    return _Source(url=parse_jwks_url(url, reach=door.reach), door=door)
+def fetch_from(url: str, door: Door, *, parse: Callable[[JsonObject], KeySet] = parse_jwks) -> Fetch:
+    """Fetches the key set at `url`, which `parse` reads; see `parse_jwks` for what it may raise.
+
+    Raises: ValueError, at once, for a URL that may not be fetched.
+    """
+    return _Source(url=parse_jwks_url(url, reach=door.reach), door=door, parse=parse)
 
 
 def discover(iss: str, door: Door) -> Fetch:
@@ -173,12 +176,14 @@ class _Source:
 
     url: JwksUrl
     door: Door
+    parse: Callable[[JsonObject], KeySet] = parse_jwks
 
     async def __call__(self) -> FetchedKeys:
         """Raises: Unavailable, Malformed, KeyRefused, OSError, httpx2.HTTPError."""
         answer = await self.door.get(self.url)
         # In a thread: parsing the worst of bodies takes a tenth of a second, for which the loop must not stand still.
-        return FetchedKeys(keys=await asyncio.to_thread(_parse, answer.body), max_age_s=_max_age_s(answer.headers))
+        keys = await asyncio.to_thread(lambda: self.parse(parse_json_object(answer.body)))
+        return FetchedKeys(keys=keys, max_age_s=_max_age_s(answer.headers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,10 +234,6 @@ async def _read(response: httpx2.Response) -> bytes:
             if len(body) > _MAX_BYTES:
                 raise Unavailable(f"the answer is larger than {_MAX_BYTES} bytes")
     return bytes(body)
-
-
-def _parse(body: bytes) -> KeySet:
-    return parse_jwks(parse_json_object(body))
 
 
 def _max_age_s(headers: httpx2.Headers) -> int | None:

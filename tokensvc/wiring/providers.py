@@ -1,11 +1,13 @@
-"""The keys of identity providers and authorities that are fetched, and kept fresh."""
+"""The keys of all whose tokens are taken (`Publisher`) that are fetched, and kept fresh."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from tokensvc.settings import Authority, IdentityProvider, Settings
+from tokensvc.core.keyset import parse_jwks
+from tokensvc.core.spiffe import parse_bundle
+from tokensvc.settings import Publisher, Settings, publishers_of
 from tokensvc.verify.jwks_http import Door, RefreshedKeys, discover, fetch_from, open_door
 from tokensvc.verify.jwks_refresh import Fetch, seconds_since_boot
 
@@ -27,19 +29,17 @@ def fetched_keys_of(
     clock: Callable[[], float] = seconds_since_boot,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> RefreshedKeys | None:
-    """What fetches the keys of the providers and authorities that are enabled; None where all keys are in files.
+    """What fetches the keys of all that are registered and enabled, by `Publisher.name`; None where they are in files.
 
-    Nothing is fetched before it is entered. Providers that are down keep nobody from starting. `clock` and `sleep` are
+    Nothing is fetched before it is entered. Publishers that are down keep nobody from starting. `clock` and `sleep` are
     for tests.
     """
-    providers, authorities = _fetched_providers(settings), _fetched_authorities(settings)
-    if not (providers or authorities):
+    publishers = _fetched_publishers(settings)
+    if not publishers:
         return None
     # One for all: to load the certificate authorities takes longer than most requests.
     door = open_door(timeout_s=_FETCH_TIMEOUT_S)
-    # The providers first: a key for logins that an authority has as well signs no roots (`RefreshedKeys.holder_of`).
-    fetches = {provider.iss: _fetch_of(provider, replace(door, reach=provider.reach)) for provider in providers}
-    fetches |= {one.key_holder: fetch_from(url, replace(door, reach=one.reach)) for one, url in authorities}
+    fetches = {publisher.name: _fetch_of(publisher, replace(door, reach=publisher.reach)) for publisher in publishers}
     return RefreshedKeys(
         fetches,
         timeout_s=_FETCH_TIMEOUT_S,
@@ -51,19 +51,16 @@ def fetched_keys_of(
     )
 
 
-def _fetched_providers(settings: Settings) -> list[IdentityProvider]:
-    return [provider for provider in settings.identity_providers if provider.enabled and provider.keys_url]
-
-
-def _fetched_authorities(settings: Settings) -> list[tuple[Authority, str]]:
-    return [(one, one.jwks_url) for one in settings.authorities if one.enabled and one.jwks_url is not None]
+def _fetched_publishers(settings: Settings) -> list[Publisher]:
+    return [publisher for publisher in publishers_of(settings) if publisher.enabled and publisher.file is None]
 
 
 def places_of(settings: Settings) -> list[tuple[object, ...]]:
     """Whose keys are fetched, and from where."""
-    providers = [(provider.iss, provider.jwks_url, provider.reach) for provider in _fetched_providers(settings)]
-    return [*providers, *((one.key_holder, url, one.reach) for one, url in _fetched_authorities(settings))]
+    return [(publisher.name, publisher.url, publisher.reach) for publisher in _fetched_publishers(settings)]
 
 
-def _fetch_of(provider: IdentityProvider, door: Door) -> Fetch:
-    return fetch_from(provider.jwks_url, door) if provider.jwks_url else discover(provider.iss, door)
+def _fetch_of(publisher: Publisher, door: Door) -> Fetch:
+    if publisher.url is None:
+        return discover(publisher.iss, door)
+    return fetch_from(publisher.url, door, parse=parse_bundle if publisher.is_bundle else parse_jwks)

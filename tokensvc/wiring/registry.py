@@ -1,13 +1,23 @@
 """Who is registered and on which terms: from the settings, as the use cases know them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from tokensvc.core.authority import Order
 from tokensvc.core.certificate_subject import parse_subject_rule
 from tokensvc.core.entry import Evidence
-from tokensvc.exchange.parties import Agent, Authority, Operator, Registry, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.parties import (
+    Agent,
+    AuthMethod,
+    Authority,
+    Operator,
+    Platform,
+    Registry,
+    Resource,
+    Terms,
+    UpstreamIssuer,
+)
 from tokensvc.exchange.upstream_keys import UpstreamKeys
-from tokensvc.settings import NO_TYP, AgentKeys, IdentityProvider, Settings
+from tokensvc.settings import NO_TYP, AgentKeys, IdentityProvider, Settings, workload_of
 from tokensvc.settings import Authority as AuthoritySettings
 
 __all__ = ["registry_of", "terms_of"]
@@ -61,6 +71,7 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
                 evidence=Evidence(agent.evidence),
                 enabled=agent.enabled,
                 upstream_client_ids=dict(agent.upstream_client_ids),
+                workload=workload_of(agent, settings),
             )
             for agent in settings.agents
         ],
@@ -83,6 +94,7 @@ def registry_of(settings: Settings, keys: UpstreamKeys, agent_keys: Mapping[str,
         ],
         issuers=[_upstream_of(provider, keys) for provider in settings.identity_providers if provider.enabled],
         authorities=[_authority_of(authority, keys) for authority in settings.authorities if authority.enabled],
+        platforms=_platforms_of(settings, keys),
     )
 
 
@@ -99,6 +111,17 @@ def _authority_of(authority: AuthoritySettings, keys: UpstreamKeys) -> Authority
 
 def _thumbprints(keys: AgentKeys) -> frozenset[str]:
     return frozenset(certificate.thumbprint for certificate in keys.certificates)
+
+
+def _platforms_of(settings: Settings, keys: UpstreamKeys) -> Iterator[Platform]:
+    for domain in settings.spiffe_trust_domains:
+        yield _platform(domain.name, AuthMethod.SPIFFE_JWT, domain.max_lifetime_s, keys)
+    for cluster in settings.kubernetes_clusters:
+        yield _platform(cluster.iss, AuthMethod.KUBERNETES_JWT, cluster.max_lifetime_s, keys)
+
+
+def _platform(name: str, auth: AuthMethod, max_lifetime_s: int, keys: UpstreamKeys) -> Platform:
+    return Platform(name=name, auth=auth, keys=keys.of(name), max_lifetime_s=max_lifetime_s)
 
 
 def _upstream_of(provider: IdentityProvider, keys: UpstreamKeys) -> UpstreamIssuer:
