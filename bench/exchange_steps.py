@@ -22,10 +22,11 @@ from tokensvc.core.jws import SigningKey, seal_compact
 from tokensvc.core.keyset import KeySet
 from tokensvc.exchange.authenticate import ClientAssertion, _judge
 from tokensvc.exchange.chain_keys import ChainKeys
-from tokensvc.exchange.grant import Proposal, propose_from_token, require_actor
+from tokensvc.exchange.grant import propose_from_token, require_actor
 from tokensvc.exchange.hop import Asker
 from tokensvc.exchange.issue import ACCESS_TOKEN_TYP, Product, _verify_product
 from tokensvc.exchange.parties import Agent
+from tokensvc.exchange.proposal import Proposal
 from tokensvc.exchange.record import describe_request, describe_subject, record_granted
 from tokensvc.exchange.request import parse_exchange_request, require_single
 from tokensvc.exchange.service import _answer, _claim, new_id

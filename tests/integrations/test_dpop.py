@@ -209,6 +209,7 @@ def raw_scope(proof_text: str, **members: object) -> dict[str, Any]:
     ("members", "path"),
     [
         ({"path": "/a b/\u00e9"}, "/a%20b/%C3%A9"),
+        ({"path": "/a#b?c"}, "/a%23b%3Fc"),
         ({"path": "/a;b=c,d/@me:1"}, "/a;b=c,d/@me:1"),
         ({"path": "/a/b", "raw_path": b"/a%2Fb"}, "/a%2fb"),
         ({"path": "/a", "raw_path": b"/a?b=c"}, "/a"),
@@ -231,6 +232,7 @@ async def test_the_path_is_the_one_that_was_sent(members: dict[str, object], pat
         (b"http://thief.example/", "http://thief.example/"),
         (b"", "https://crm.example/"),
         (b"/\xff", "https://crm.example/%FF"),
+        (b"/customers#x", "https://crm.example/customers"),
     ],
 )
 async def test_what_is_no_path_makes_no_uri(raw_path: bytes, htu: str) -> None:

@@ -1,88 +1,30 @@
-"""What a request would grant: *start*, *delegate*, *accept*, *renew* and *narrow* (steps 7 and 9 to 13).
+"""What a token of ours is exchanged for: *delegate*, *accept*, *renew* and *narrow* (steps 7 and 9 to 13).
 
 Pure: a request, the proven subject and the registry in, a `Proposal` out, or a refusal that names what is at fault.
 Nothing is ever trimmed to fit. The order on authority itself stands in `core.authority`.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
-
 from tokensvc.core.authority import Authority
-from tokensvc.core.chain import GrantChain, Hop, Root
+from tokensvc.core.chain import GrantChain, Hop
 from tokensvc.core.details import NO_DETAILS
 from tokensvc.core.entry import Evidence
-from tokensvc.core.revocation import Revocable
-from tokensvc.core.scope import usable_scope
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.authority import Wanted, require_within_ceiling
 from tokensvc.exchange.hop import Asker, invalid_request, new_hop
 from tokensvc.exchange.parties import Agent, Registry
-from tokensvc.exchange.root_token import SignedRoot, require_within_authority
-from tokensvc.exchange.target import Target, require_target_allowed, resolve_target
-from tokensvc.exchange.user_token import UserToken
+from tokensvc.exchange.proposal import NewEntry, Proposal, Shape
+from tokensvc.exchange.target import Target, require_target_allowed
 from tokensvc.verify import VerifiedToken
 
 __all__ = [
-    "NewEntry",
-    "Proposal",
-    "Shape",
     "at_hand",
     "is_server",
     "propose_from_token",
-    "propose_start",
-    "propose_start_from_root",
     "refuse_delegatee",
     "require_actor",
-    "require_actor_of_start",
     "require_depth",
     "require_still_allowed",
 ]
-
-
-class Shape(StrEnum):
-    """What kind of exchange a request is, told by who asks."""
-
-    START = "start"
-    DELEGATE = "delegate"
-    ACCEPT = "accept"
-    """An agent redeems what another one signed for it, or a server goes on with what was presented to it."""
-    RENEW = "renew"
-    NARROW = "narrow"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEntry:
-    """An entry that is about to exist. `made_from`, of a root: the SHA-256 of its subject token, unsigned.
-
-    A root that an authority signed may have been used before; it is the same when that is the same.
-    """
-
-    entry: Root | Hop
-    made_from: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """The chain, the audience and the `cnf` (member, value) of the token to be issued.
-
-    `new_entries` did not exist before; `also_revocable` is what has to be clear of revocations besides the chain.
-    """
-
-    shape: Shape
-    chain: GrantChain
-    audience: str
-    cnf: tuple[str, str] | None
-    new_entries: tuple[NewEntry, ...]
-    also_revocable: tuple[Revocable, ...] = ()
-
-
-def require_actor_of_start(asker: Asker) -> None:
-    """Step 7 for a start: it is for the client itself. Raises: OAuthRefused."""
-    if asker.request.delegation_grant is not None:
-        # The user, who delegates here, has no key.
-        raise invalid_request(Reason.GRANT_INVALID, "delegation_grant: the first hop is not signed")
-    if asker.request.requested_actor not in {None, asker.client.id}:
-        raise refuse_delegatee("a start is for the client itself; delegate from the token that it gives")
 
 
 def require_actor(asker: Asker, subject: VerifiedToken) -> Agent:
@@ -121,51 +63,6 @@ def _require_server(asker: Asker, subject: VerifiedToken) -> Agent:
     return client
 
 
-def propose_start(asker: Asker, user: UserToken) -> Proposal:
-    """A root from the user's token, and the client as first actor below it. Raises: OAuthRefused."""
-    target = _resolve_target(asker)
-    require_target_allowed(  # step 10
-        target, parent=user.issuer.ceiling_resources, actor=asker.client, registry=asker.registry
-    )
-    return _propose_start(asker, target, _root(asker, user), made_from=user.sha256, also_revocable=user.revocables())
-
-
-def propose_start_from_root(asker: Asker, signed: SignedRoot) -> Proposal:
-    """What the authority signed, as it is, and the agent that it names below it. Raises: OAuthRefused."""
-    require_within_authority(signed, registry=asker.registry, terms=asker.terms, now=asker.now)
-    root = signed.root
-    target = _resolve_target(asker)
-    require_target_allowed(  # step 10
-        target, parent=root.authority.resources, actor=asker.client, registry=asker.registry
-    )
-    return _propose_start(asker, target, root, made_from=signed.sha256, also_revocable=signed.revocables())
-
-
-def _propose_start(
-    asker: Asker, target: Target, root: Root, *, made_from: str, also_revocable: tuple[Revocable, ...]
-) -> Proposal:
-    above = root.authority
-    hop = new_hop(
-        asker,
-        target,
-        asker.wanted(),
-        above=above,
-        until=above.exp,
-        parent=root.jti,
-        actor=asker.client,
-        index=1,
-        jkt=asker.proven.key_of_hop(asker.client),
-    )
-    return Proposal(
-        shape=Shape.START,
-        chain=GrantChain(root=root, hops=(hop,)),
-        audience=target.audience(asker.terms.issuer),
-        cnf=asker.proven.cnf_of_token(asker.client, hop.jkt),
-        new_entries=(NewEntry(entry=root, made_from=made_from), NewEntry(entry=hop)),
-        also_revocable=also_revocable,
-    )
-
-
 def propose_from_token(asker: Asker, subject: VerifiedToken, actor: Agent) -> Proposal:
     """The hop of `actor` below what was presented, or a renewal. `actor` is what `require_actor` returned.
 
@@ -177,7 +74,7 @@ def propose_from_token(asker: Asker, subject: VerifiedToken, actor: Agent) -> Pr
     if actor.id in subject.actors:  # step 9
         raise invalid_request(Reason.LOOP, "the actor is in the chain already")
     require_depth(asker, subject)
-    target = _resolve_target(asker)
+    target = asker.target()
     if actor.id == asker.client.id:
         return _propose_accept(asker, subject, target)
     _require_target_within(subject, target, actor, asker.registry)
@@ -193,7 +90,7 @@ def _propose_accept(asker: Asker, subject: VerifiedToken, target: Target) -> Pro
 
 def _propose_for_itself(asker: Asker, subject: VerifiedToken) -> Proposal:
     # Only target and authority tell a renewal, which adds no hop, from a narrowing: depth has to wait for them.
-    target, wanted = _resolve_target(asker), asker.wanted()
+    target, wanted = asker.target(), asker.wanted()
     granted = subject.chain.leaf.authority
     if wanted.details is None and granted.details:
         raise OAuthRefused(
@@ -295,31 +192,6 @@ def _propose_renewal(asker: Asker, subject: VerifiedToken, target: Target) -> Pr
         cnf=asker.proven.cnf_of_token(asker.client, subject.chain.leaf.jkt),
         new_entries=(),
     )
-
-
-def _root(asker: Asker, user: UserToken) -> Root:
-    """The user's ceiling: what the token carries and the resources of the ceiling know, and nothing else."""
-    issuer, terms = user.issuer, asker.terms
-    scope = usable_scope(asker.registry.scopes_at(issuer.ceiling_resources), user.scope, terms.order.grammar)
-    if not scope:
-        raise OAuthRefused(
-            OAuthError.INVALID_SCOPE, Reason.ROOT_EXCEEDED, "the subject_token carries no scope that is registered here"
-        )
-    ends_with_session = asker.now + issuer.session_lifetime_s if issuer.session_lifetime_s else user.exp
-    authority = Authority(
-        scope=scope,
-        details=user.details,
-        resources=issuer.ceiling_resources,
-        iat=asker.now,
-        exp=min(ends_with_session, asker.now + terms.root_lifetime_s),
-        max_depth=min(issuer.ceiling_max_depth, terms.max_depth),
-        bound=False,
-    )
-    return Root(iss=terms.issuer, sub=user.sub, jti=asker.new_id(), authority=authority)
-
-
-def _resolve_target(asker: Asker) -> Target:
-    return resolve_target(asker.request, asker.client, registry=asker.registry, terms=asker.terms)
 
 
 def require_depth(asker: Asker, subject: VerifiedToken) -> None:

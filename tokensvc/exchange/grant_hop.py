@@ -9,9 +9,6 @@ from tokensvc.errors import OAuthRefused, Reason
 from tokensvc.exchange.authority import require_within_ceiling
 from tokensvc.exchange.delegation_grant import refuse_grant, require_no_other_word
 from tokensvc.exchange.grant import (
-    NewEntry,
-    Proposal,
-    Shape,
     at_hand,
     refuse_delegatee,
     require_depth,
@@ -19,6 +16,7 @@ from tokensvc.exchange.grant import (
 )
 from tokensvc.exchange.hop import Asker, invalid_request, require_signed_hop
 from tokensvc.exchange.parties import Agent
+from tokensvc.exchange.proposal import NewEntry, Proposal, Shape
 from tokensvc.exchange.target import Target, named_resources, require_target_allowed
 from tokensvc.verify import VerifiedToken
 

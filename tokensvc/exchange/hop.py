@@ -21,7 +21,7 @@ from tokensvc.exchange.authority import (
 from tokensvc.exchange.holder import NOTHING_PROVEN, Proven
 from tokensvc.exchange.parties import Agent, Registry, Terms
 from tokensvc.exchange.request import ExchangeRequest
-from tokensvc.exchange.target import Target
+from tokensvc.exchange.target import Target, resolve_target
 
 __all__ = ["Asker", "invalid_request", "new_hop", "require_signed_hop"]
 
@@ -40,6 +40,10 @@ class Asker:
     now: int
     new_id: Callable[[], str]
     proven: Proven = NOTHING_PROVEN
+
+    def target(self) -> Target:
+        """What the token is asked for. Raises: OAuthRefused (`invalid_target`)."""
+        return resolve_target(self.request, self.client, registry=self.registry, terms=self.terms)
 
     def wanted(self) -> Wanted:
         """Scope and details as asked for. Raises: OAuthRefused."""

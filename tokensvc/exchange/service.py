@@ -6,55 +6,28 @@
      4 parameters and types           9 depth and loops                 14 build, sign, verify; claim and record
      5 the subject token             10 target                          15 the answer
 
-Steps 1 and 2 are done by the caller, who knows HTTP. Steps 7 and 9 to 13 are pure and stand in `grant.py`.
+Steps 1 and 2 are done by the caller, who knows HTTP. Steps 5 to 13 stand in `judge`, and what is pure of them below it.
 """
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 
 from tokensvc.core.chain import Hop
 from tokensvc.core.details import render_details
 from tokensvc.core.jsontext import JsonValue
-from tokensvc.core.revocation import Revocable
 from tokensvc.core.scope import render_scope
-from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
-from tokensvc.exchange.actor_token import refuse_actor_token, verify_actor_token
-from tokensvc.exchange.chain_keys import ChainKeys, judge_with
-from tokensvc.exchange.delegation_grant import note_of, once_of_grant, open_grant
-from tokensvc.exchange.grant import (
-    NewEntry,
-    Proposal,
-    is_server,
-    propose_from_token,
-    propose_start,
-    propose_start_from_root,
-    require_actor,
-    require_actor_of_start,
-)
-from tokensvc.exchange.grant_hop import propose_from_grant, require_actor_of_grant
-from tokensvc.exchange.holder import (
-    NOTHING_PRESENTED,
-    Presented,
-    Proven,
-    bad_proof,
-    judge_proof,
-    once_of,
-    require_holder,
-    token_type_of,
-)
+from tokensvc.errors import OAuthError, OAuthRefused, Reason
+from tokensvc.exchange.delegation_grant import once_of_grant
+from tokensvc.exchange.holder import NOTHING_PRESENTED, Presented, token_type_of
 from tokensvc.exchange.hop import Asker
 from tokensvc.exchange.issue import Product, build_token
-from tokensvc.exchange.nonce import make_nonce, require_nonce
+from tokensvc.exchange.judge import Judge, Trail, revoked
+from tokensvc.exchange.nonce import make_nonce
 from tokensvc.exchange.parties import REMEMBER_S, Agent, Party, Registry, Terms
-from tokensvc.exchange.record import describe_request, describe_subject, record_granted, record_refused
-from tokensvc.exchange.request import ID_TOKEN_TYPE, ExchangeRequest, Form, parse_exchange_request, require_single
-from tokensvc.exchange.root_token import is_signed_root, verify_signed_root
-from tokensvc.exchange.subject import issuer_of, subject_token_invalid, verify_own_token
-from tokensvc.exchange.user_token import verify_user_token
+from tokensvc.exchange.proposal import NewEntry, Proposal
+from tokensvc.exchange.record import describe_request, record_granted, record_refused
+from tokensvc.exchange.request import ExchangeRequest, Form, parse_exchange_request, require_single
 from tokensvc.ports import Clock, Committed, OneTimeValue, Signer, Store
-from tokensvc.verify import VerifiedToken
 
 __all__ = ["ExchangeService", "Issued", "new_id"]
 
@@ -76,19 +49,10 @@ def new_id() -> str:
     return secrets.token_urlsafe(16)
 
 
-@dataclass(slots=True)
-class _Trail:
-    """What is known of a request so far: for its record, and when the credentials behind it end."""
-
-    inputs: dict[str, JsonValue]
-    lineage: str | None = None
-    actor_token_exp: int | None = None
-
-
 class ExchangeService:
     """Turns a subject token into a narrower one, or says why not."""
 
-    __slots__ = ("_clock", "_registry", "_signer", "_store", "_terms")
+    __slots__ = ("_clock", "_judge", "_registry", "_signer", "_store", "_terms")
 
     def __init__(self, *, registry: Registry, terms: Terms, store: Store, signer: Signer, clock: Clock) -> None:
         self._registry = registry
@@ -96,6 +60,7 @@ class ExchangeService:
         self._store = store
         self._signer = signer
         self._clock = clock
+        self._judge = Judge(registry=registry, terms=terms, store=store, signer=signer)
 
     async def exchange(self, form: Form, client: Party, *, presented: Presented = NOTHING_PRESENTED) -> Issued:
         """The answer to an authenticated client's request, with what it `presented` of keys.
@@ -103,7 +68,7 @@ class ExchangeService:
         Raises: OAuthRefused, recorded; Unavailable, and then nothing was issued.
         """
         now = self._clock()
-        trail = _Trail(inputs={"configuration": self._terms.configuration, "client_auth": str(client.auth)})
+        trail = Trail(inputs={"configuration": self._terms.configuration, "client_auth": str(client.auth)})
         try:
             return await self._decide(form, client, now, trail, presented)
         except OAuthRefused as refusal:
@@ -124,7 +89,7 @@ class ExchangeService:
         terms = self._terms
         return make_nonce(self._signer, iss=terms.issuer, now=self._clock()) if terms.dpop_nonces else None
 
-    async def _decide(self, form: Form, client: Party, now: int, trail: _Trail, presented: Presented) -> Issued:
+    async def _decide(self, form: Form, client: Party, now: int, trail: Trail, presented: Presented) -> Issued:
         require_single(form)  # step 1
         if not isinstance(client, Agent):  # step 3
             raise OAuthRefused(OAuthError.UNAUTHORIZED_CLIENT, None, "this client may not use the token endpoint")
@@ -133,13 +98,7 @@ class ExchangeService:
         asker = Asker(
             request=request, client=client, registry=self._registry, terms=self._terms, now=now, new_id=new_id
         )
-        iss = issuer_of(request.subject_token)
-        if iss == self._terms.issuer:
-            proposal = await self._propose_from_own(asker, presented, trail)
-        elif is_signed_root(request.subject_token):
-            proposal = await self._propose_from_root(asker, presented, iss, trail)
-        else:
-            proposal = await self._propose_from_user(asker, presented, iss, trail)
+        proposal = await self._judge.propose(asker, presented, trail)  # steps 5 to 13
         trail.inputs["shape"] = proposal.shape
         product = build_token(
             proposal.chain,
@@ -155,133 +114,7 @@ class ExchangeService:
         await self._commit(proposal, product, client, now, trail)  # step 14
         return _answer(product, request, now)  # step 15
 
-    async def _propose_from_own(self, asker: Asker, presented: Presented, trail: _Trail) -> Proposal:
-        if asker.request.subject_token_type == ID_TOKEN_TYPE:
-            raise subject_token_invalid("no ID token is issued here")
-        terms, registry = self._terms, self._registry
-        subject = await judge_with(  # step 5
-            ChainKeys(issuer=terms.issuer, own=self._signer.public_keys(), authorities=registry.authorities),
-            partial(
-                verify_own_token,
-                asker.request.subject_token,
-                expect=terms.expect(frozenset({terms.issuer, *registry.resources})),
-                now=asker.now,
-            ),
-        )
-        trail.lineage = subject.lineage
-        trail.inputs["subject"] = describe_subject(subject)
-        _require_alive(subject, is_actor=subject.actor == asker.client.id, leeway_s=self._terms.leeway_s, now=asker.now)
-        if asker.request.delegation_grant is not None:
-            return await self._propose_from_grant(asker, asker.request.delegation_grant, subject, presented, trail)
-        asker = await self._with_proven(asker, presented, trail)  # step 6
-        # To a server the actor has proved its key already, with the call that brought the token there.
-        if not is_server(asker.client, subject):
-            require_holder(subject.cnf, asker.proven)
-        await self._use_actor_token(asker, trail)  # step 7
-        actor = require_actor(asker, subject)
-        await self._require_not_revoked(self._registry.revocables_of(subject))  # step 8
-        return propose_from_token(asker, subject, actor)
-
-    async def _propose_from_grant(
-        self, asker: Asker, text: str, subject: VerifiedToken, presented: Presented, trail: _Trail
-    ) -> Proposal:
-        hop = open_grant(text, subject)  # step 6: it is signed with the key that the subject token is bound to
-        trail.inputs["delegation_grant"] = {"jti": hop.jti, "payload": note_of(hop)}
-        asker = await self._with_proven(asker, presented, trail)
-        await self._use_actor_token(asker, trail)  # step 7
-        actor = require_actor_of_grant(asker, subject, hop)
-        await self._require_not_revoked(self._registry.revocables_of(subject))  # step 8
-        return propose_from_grant(asker, subject, hop, actor)
-
-    async def _propose_from_user(self, asker: Asker, presented: Presented, iss: str | None, trail: _Trail) -> Proposal:
-        issuer = None if iss is None else self._registry.issuers.get(iss)
-        if issuer is None:
-            raise subject_token_invalid("not a token of a registered issuer")
-        user = await verify_user_token(  # step 5
-            asker.request.subject_token,
-            token_type=asker.request.subject_token_type,
-            issuer=issuer,
-            client=asker.client,
-            registry=self._registry,
-            leeway_s=self._terms.leeway_s,
-            now=asker.now,
-        )
-        trail.inputs["subject"] = {
-            "iss": issuer.iss,
-            "sub": user.sub,
-            "scope": render_scope(user.scope),
-            "authorization_details": render_details(user.details),
-            "sha256": user.sha256,
-        }
-        asker = await self._with_proven(asker, presented, trail)  # step 6
-        require_holder(user.cnf, asker.proven)
-        await self._use_actor_token(asker, trail)  # step 7
-        require_actor_of_start(asker)
-        await self._require_not_revoked(user.revocables())  # step 8
-        return propose_start(asker, user)
-
-    async def _propose_from_root(self, asker: Asker, presented: Presented, iss: str | None, trail: _Trail) -> Proposal:
-        authority = None if iss is None else self._registry.authorities.get(iss)
-        if authority is None:
-            raise subject_token_invalid("not a root of a registered authority")
-        signed = await verify_signed_root(  # step 5
-            asker.request.subject_token,
-            token_type=asker.request.subject_token_type,
-            authority=authority,
-            client=asker.client,
-            registry=self._registry,
-            terms=self._terms,
-            now=asker.now,
-        )
-        trail.lineage = signed.root.jti
-        trail.inputs["subject"] = signed.describe()
-        asker = await self._with_proven(asker, presented, trail)  # step 6
-        require_holder(signed.cnf, asker.proven)
-        await self._use_actor_token(asker, trail)  # step 7
-        require_actor_of_start(asker)
-        await self._require_not_revoked(signed.revocables())  # step 8
-        return propose_start_from_root(asker, signed)
-
-    async def _with_proven(self, asker: Asker, presented: Presented, trail: _Trail) -> Asker:
-        """The same with the keys that its sender proves. A proof is used up by that."""
-        terms, now = self._terms, asker.now
-        proof = judge_proof(presented, subject_token=asker.request.subject_token, terms=terms, now=now)
-        if proof is not None:
-            if terms.dpop_nonces:
-                self._require_nonce(proof.nonce, now)
-            if await self._store.claim((once_of(proof, terms),), now=now) is Committed.REPLAYED:
-                raise bad_proof(Reason.REPLAYED, "DPoP: the proof was used before; make one for each request")
-            trail.inputs["proof"] = {"jkt": proof.jkt, "iat": proof.iat}
-        proven = Proven(jkt=None if proof is None else proof.jkt, certificate=presented.certificate)
-        return replace(asker, proven=proven)
-
-    def _require_nonce(self, nonce: str | None, now: int) -> None:
-        terms = self._terms
-        try:
-            require_nonce(nonce, self._signer, iss=terms.issuer, now=now, leeway_s=terms.leeway_s)
-        except Malformed as exc:
-            raise OAuthRefused(
-                OAuthError.USE_DPOP_NONCE, Reason.PROOF_INVALID, "DPoP: put the nonce of DPoP-Nonce into the proof"
-            ) from exc
-
-    async def _use_actor_token(self, asker: Asker, trail: _Trail) -> None:
-        text = asker.request.actor_token
-        if text is None:
-            return
-        actor_token = await verify_actor_token(
-            text, client=asker.client, registry=self._registry, terms=self._terms, now=asker.now
-        )
-        once = () if actor_token.once is None else (actor_token.once,)
-        if once and await self._store.claim(once, now=asker.now) is Committed.REPLAYED:
-            raise refuse_actor_token("used before")
-        trail.actor_token_exp = actor_token.exp
-        trail.inputs["actor_token"] = {"exp": actor_token.exp}
-
-    async def _require_not_revoked(self, revocables: Sequence[Revocable]) -> None:
-        if await self._store.is_revoked(tuple(revocables)):
-            raise _revoked()
-
-    async def _commit(self, proposal: Proposal, product: Product, client: Agent, now: int, trail: _Trail) -> None:
+    async def _commit(self, proposal: Proposal, product: Product, client: Agent, now: int, trail: Trail) -> None:
         """Claim the new entries, check revocation again and record the grant, all in one step of the store.
 
         The product exists by now, but it is released only after this: no revocation that was acknowledged can be
@@ -299,7 +132,7 @@ class ExchangeService:
             case Committed.STORED:
                 return
             case Committed.REVOKED:
-                raise _revoked()
+                raise revoked()
             case Committed.REPLAYED:
                 raise OAuthRefused(OAuthError.INVALID_REQUEST, Reason.REPLAYED, "an entry of the chain was used before")
 
@@ -316,23 +149,6 @@ def _claim(new: NewEntry, now: int) -> OneTimeValue:
         made=entry.authority.iat if is_signed else now,
         note=new.made_from,
         repeatable=is_signed,
-    )
-
-
-def _require_alive(subject: VerifiedToken, *, is_actor: bool, leeway_s: int, now: int) -> None:
-    """A token past its own end is good while its hop lives where it is useless to others: exchange-only, or bound.
-
-    Step 6 is next: of a bound one the key gets proven. Not for a server, which was lent the one token.
-    """
-    is_safe = subject.is_exchange_only or (is_actor and subject.cnf is not None)
-    may_be_late = is_safe and now < subject.chain.leaf.authority.exp
-    if now >= subject.exp + leeway_s and not may_be_late:
-        raise OAuthRefused(OAuthError.INVALID_REQUEST, Reason.EXPIRED, "subject_token: the token has expired")
-
-
-def _revoked() -> OAuthRefused:
-    return OAuthRefused(
-        OAuthError.INVALID_REQUEST, Reason.REVOKED, "the subject_token, the grant or something above was revoked"
     )
 
 

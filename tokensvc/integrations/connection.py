@@ -39,13 +39,14 @@ def method_of(connection: Mapping[str, Any]) -> str:
 
 
 def uri_of(connection: Mapping[str, Any], base_url: str) -> str:
-    """The URI of the request, without its query. Raises: TokenRefused (`proof_invalid`) when it has no path."""
+    """The URI of the request; a query in it does not count. Raises: TokenRefused (`proof_invalid`) without a path."""
     raw: bytes | None = connection.get("raw_path")
     path = quote(connection["path"], safe=_PATH) if raw is None else raw.decode("latin-1")
-    if not path.startswith("/"):
-        # `OPTIONS *`; or ".thief.example/", which would make another host of the base URL.
+    if not path.startswith("/") or "#" in path:
+        # `OPTIONS *`; or ".thief.example/", which would make another host of the base URL. What follows a number sign
+        # counts for the app, and in a URI it is no part of the path.
         raise TokenRefused(Reason.PROOF_INVALID, "DPoP: this request has no path that a proof could name")
-    return base_url + path.partition("?")[0]
+    return base_url + path
 
 
 def certificate_of(connection: Mapping[str, Any], source: CertificateSource | None) -> ClientCertificate | None:
