@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, not a package
-"""Writes docs/configuration.md from tokensvc/settings/model.py: every key, and what stands in the source below it.
+"""Writes docs/configuration.md from tokensvc/settings: every key, and what stands in the source below it.
 
 A key of which the source says nothing is an error here and not a gap there.
 """
@@ -24,6 +24,8 @@ from pydantic.fields import FieldInfo
 from tokensvc.settings.environment import VARIABLES
 from tokensvc.settings.known import LISTS, KeyPath, render_table
 from tokensvc.settings.model import Settings
+from tokensvc.settings.parties import Agent
+from tokensvc.settings.sources import IdentityProvider
 
 __all__ = ["Key", "Table", "parse_text", "render_configuration", "tables", "texts_of", "written_as"]
 
@@ -34,7 +36,7 @@ _WRITTEN: Final = re.compile(r"(?P<meaning>.+?)(?:\n\nWritten: (?P<written>.+))?
 _NAMES: Final[Mapping[object, str]] = {str: "string", int: "integer", bool: "`true` or `false`", Path: "path"}
 
 _HEAD: Final = """\
-<!-- Made by `make docs` from tokensvc/settings/model.py. Change it there. -->
+<!-- Made by `make docs` from tokensvc/settings (model.py, parties.py, sources.py). Change it there. -->
 # Configuration
 
 One TOML file: `tokensvc.toml`, or what `--config` or `TOKENSVC_CONFIG` names. `tokensvc init` writes one with comments
@@ -78,7 +80,7 @@ def parse_text(place: str, text: str) -> tuple[str, str | None]:
     """What a key means, and how it is written where its type does not say that. Raises: ValueError for no text."""
     match = _WRITTEN.fullmatch(text)
     if match is None or "|" in text:
-        raise ValueError(f"{place} in tokensvc/settings/model.py: below it must stand what it means, without a |")
+        raise ValueError(f"{place} in tokensvc/settings: below it must stand what it means, without a |")
     written = match["written"]
     return _one_line(match["meaning"]).removesuffix("."), None if written is None else _one_line(written)
 
@@ -130,7 +132,8 @@ def _key(table: type, field: str, hint: object, info: FieldInfo, place: KeyPath)
 
 @cache
 def _model_texts() -> dict[tuple[str, str], str]:
-    return texts_of(Path(inspect.getfile(Settings)).read_text("utf-8"))
+    sources = (Path(inspect.getfile(table)).read_text("utf-8") for table in (Settings, Agent, IdentityProvider))
+    return {place: text for source in sources for place, text in texts_of(source).items()}
 
 
 def _field_texts(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
@@ -159,7 +162,7 @@ def written_as(hint: object, name: str) -> str:
             return f"list{_count(metadata)} of {written_as(item, name).replace('string', 'strings')}"
     elif kind in _NAMES:
         return _NAMES[kind] + _bounds(metadata)
-    raise ValueError(f"{name} in tokensvc/settings/model.py: its text must end in a line `Written: ...`")
+    raise ValueError(f"{name} in tokensvc/settings: its text must end in a line `Written: ...`")
 
 
 def _taken_apart(hint: object) -> tuple[Any, tuple[object, ...]]:

@@ -14,7 +14,7 @@ from tokensvc.settings.known import KNOWN
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "configuration.md"
-MODEL: Final = ROOT / "tokensvc" / "settings" / "model.py"
+MODEL: Final = ROOT / "tokensvc" / "settings" / "parties.py"
 
 
 @pytest.fixture(scope="module")

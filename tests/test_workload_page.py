@@ -11,7 +11,7 @@ from tests.server.world import ISSUER, make_world, values
 from tests.settings_file import problems
 from tests.simulator import ec_key, rsa_key
 from tokensvc.core.keyset import KeySet, render_jwks
-from tokensvc.settings.model import MAX_WORKLOAD_LIFETIME_S
+from tokensvc.settings.sources import MAX_WORKLOAD_LIFETIME_S
 
 PAGE: Final = (Path(__file__).parents[1] / "docs" / "workload-identity.md").read_text("utf-8")
 SPIFFE, KUBERNETES = (tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))

@@ -17,7 +17,7 @@ from tokensvc.core.entry import parse_root
 from tokensvc.core.jws import SigningKey, split_compact, verify_signature
 from tokensvc.core.keyset import Algorithm, KeySet, render_jwks
 from tokensvc.settings import MAX_ROOT_LIFETIME_S
-from tokensvc.settings.model import DEFAULT_DEPTH
+from tokensvc.settings.sources import DEFAULT_DEPTH
 
 ISS, AUD, CRM = "https://idp.example", "https://tokens.example", "https://crm.example/api"
 KEY = ec_key("roots")

@@ -7,24 +7,10 @@ from tokensvc.settings.agent_keys import AgentKeys, load_agent_keys
 from tokensvc.settings.certificate_files import load_client_authorities
 from tokensvc.settings.environment import CONFIG_VARIABLE
 from tokensvc.settings.load import examine_settings, load_settings
-from tokensvc.settings.model import (
-    NO_TYP,
-    Agent,
-    AuthMethod,
-    Authority,
-    Ceiling,
-    IdentityProvider,
-    KeySettings,
-    KubernetesCluster,
-    Limits,
-    Operator,
-    Resource,
-    ServerSettings,
-    Settings,
-    SpiffeTrustDomain,
-    StoreSettings,
-)
+from tokensvc.settings.model import KeySettings, Limits, ServerSettings, Settings, StoreSettings
+from tokensvc.settings.parties import Agent, AuthMethod, Operator, Resource
 from tokensvc.settings.publishers import Publisher, publishers_of
+from tokensvc.settings.sources import NO_TYP, Authority, Ceiling, IdentityProvider, KubernetesCluster, SpiffeTrustDomain
 from tokensvc.settings.upstream import load_upstream_keys
 from tokensvc.settings.values import MAX_ROOT_LIFETIME_S
 from tokensvc.settings.workloads import WorkloadName, workload_of

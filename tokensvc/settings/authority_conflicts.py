@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from tokensvc.settings.conflict import Conflict
-from tokensvc.settings.model import Authority, Settings
+from tokensvc.settings.model import Settings
+from tokensvc.settings.sources import Authority
 
 __all__ = ["AUTHORITY_RULES"]
 

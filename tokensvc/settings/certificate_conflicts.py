@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from tokensvc.core.certificate_subject import SubjectKind, parse_subject_rule
 from tokensvc.settings.conflict import Conflict
-from tokensvc.settings.model import Agent, AuthMethod, Settings
+from tokensvc.settings.model import Settings
+from tokensvc.settings.parties import Agent, AuthMethod
 
 __all__ = ["CERTIFICATE_RULES"]
 

@@ -17,7 +17,8 @@ from tokensvc.errors import Malformed
 from tokensvc.settings.authority_conflicts import AUTHORITY_RULES
 from tokensvc.settings.certificate_conflicts import CERTIFICATE_RULES
 from tokensvc.settings.conflict import Conflict, nearest, repeats
-from tokensvc.settings.model import Agent, AuthMethod, Operator, Resource, Settings
+from tokensvc.settings.model import Settings
+from tokensvc.settings.parties import Agent, AuthMethod, Operator, Resource
 from tokensvc.settings.provider_conflicts import PROVIDER_RULES
 from tokensvc.settings.publisher_conflicts import PUBLISHER_RULES
 from tokensvc.settings.workloads import WORKLOAD_RULES

@@ -10,7 +10,9 @@ from typing import Final
 from tokensvc.core.evidence import GRANT_TYP, ROOT_TYP
 from tokensvc.core.scope import usable_scope
 from tokensvc.settings.conflict import Conflict, nearest
-from tokensvc.settings.model import Agent, IdentityProvider, Settings
+from tokensvc.settings.model import Settings
+from tokensvc.settings.parties import Agent
+from tokensvc.settings.sources import IdentityProvider
 
 __all__ = ["PROVIDER_RULES"]
 

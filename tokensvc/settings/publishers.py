@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tokensvc.core.jwks_url import UnsafeReach, discovery_url
 from tokensvc.core.keyset import Algorithm
-from tokensvc.settings.model import Authority, IdentityProvider, KubernetesCluster, Settings, SpiffeTrustDomain
+from tokensvc.settings.model import Settings
+from tokensvc.settings.sources import Authority, IdentityProvider, KubernetesCluster, SpiffeTrustDomain
 
 __all__ = ["Publisher", "publishers_of"]
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from tokensvc.core.spiffe import parse_spiffe_id
 from tokensvc.settings.conflict import Conflict, nearest, repeats
-from tokensvc.settings.model import Agent, Settings
+from tokensvc.settings.model import Settings
+from tokensvc.settings.parties import Agent
 
 __all__ = ["WORKLOAD_RULES", "WorkloadName", "workload_of"]
 
