@@ -9,7 +9,7 @@ from tests.exchange.world import World, make_world
 from tests.simulator import Members, ec_key, jwk, seal
 from tokensvc.core.jws import SigningKey
 from tokensvc.exchange.holder import Presented
-from tokensvc.exchange.parties import Registry
+from tokensvc.exchange.registry import Registry
 
 __all__ = ["TOKEN_ENDPOINT", "holder", "make_bound_world", "presented", "proof", "registry_with_keys"]
 

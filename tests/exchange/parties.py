@@ -10,16 +10,8 @@ from tokensvc.core.authority import Order
 from tokensvc.core.details import NO_DETAILS
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import KeySet
-from tokensvc.exchange.parties import (
-    Agent,
-    AuthMethod,
-    Authority,
-    Platform,
-    Registry,
-    Resource,
-    Terms,
-    UpstreamIssuer,
-)
+from tokensvc.exchange.parties import Agent, AuthMethod, Authority, Platform, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 
 ISSUER: Final = "https://tokens.example"

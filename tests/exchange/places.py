@@ -16,7 +16,8 @@ from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.authenticate import ClientAssertion, ClientAuthenticator
-from tokensvc.exchange.parties import AuthMethod, Registry
+from tokensvc.exchange.parties import AuthMethod
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import JWT_TYPE
 from tokensvc.exchange.service import new_id
 

@@ -8,7 +8,7 @@ import pytest
 from tests.exchange.parties import CRM, FILES, ISSUER, agent, identity_provider, make_registry
 from tests.exchange.world import World, claims_of, make_world
 from tokensvc.errors import OAuthError, Reason
-from tokensvc.exchange.parties import Registry
+from tokensvc.exchange.registry import Registry
 
 INVALID = OAuthError.INVALID_REQUEST
 PRESENTED_SCOPE = "crm.read files.read files.write"

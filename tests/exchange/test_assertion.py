@@ -12,7 +12,8 @@ from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.actor_token import verify_actor_token
 from tokensvc.exchange.authenticate import ClientAssertion, ClientAuthenticator
-from tokensvc.exchange.parties import AuthMethod, Registry
+from tokensvc.exchange.parties import AuthMethod
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, JWT_TYPE
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 

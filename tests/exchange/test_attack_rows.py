@@ -21,7 +21,7 @@ from tokensvc.core.details import parse_details
 from tokensvc.core.keyset import KeySet, PublicKey
 from tokensvc.errors import OAuthError, Reason
 from tokensvc.exchange.operate import OperatorService
-from tokensvc.exchange.parties import Registry
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, JWT_TYPE
 from tokensvc.ports import Committed, OneTimeValue, Store
 from tokensvc.storage.loss import LossRule

@@ -10,7 +10,8 @@ from tests.exchange.parties import make_registry, secret_of
 from tests.exchange.world import make_world
 from tokensvc.errors import OAuthError, OAuthRefused
 from tokensvc.exchange.authenticate import ClientAuthenticator, ClientSecret
-from tokensvc.exchange.parties import AuthMethod, Party, Registry
+from tokensvc.exchange.parties import AuthMethod, Party
+from tokensvc.exchange.registry import Registry
 
 BASIC = AuthMethod.CLIENT_SECRET_BASIC
 

@@ -24,7 +24,8 @@ from tokensvc.core.certificate_subject import SubjectKind, parse_subject_rule
 from tokensvc.errors import OAuthError, OAuthRefused
 from tokensvc.exchange.authenticate import ClientAuthenticator, ClientSecret, Credentials, TlsCertificate
 from tokensvc.exchange.client_certificate import ClientAuthorities
-from tokensvc.exchange.parties import AuthMethod, Party, Registry
+from tokensvc.exchange.parties import AuthMethod, Party
+from tokensvc.exchange.registry import Registry
 
 AUTHORITY = Authority()
 NAME_CONSTRAINTS = x509.NameConstraints(permitted_subtrees=[x509.DNSName("agents.example")], excluded_subtrees=None)

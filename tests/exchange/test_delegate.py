@@ -6,7 +6,7 @@ from tests.exchange.parties import CRM, FILES, ISSUER, START_SCOPE, agent, make_
 from tests.exchange.world import World, claims_of, form, make_world
 from tests.simulator import USER
 from tokensvc.errors import AccessDenied, OAuthError, Reason, TokenRefused
-from tokensvc.exchange.parties import Registry
+from tokensvc.exchange.registry import Registry
 
 INVALID = OAuthError.INVALID_REQUEST
 

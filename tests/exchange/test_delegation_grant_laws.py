@@ -16,7 +16,7 @@ from tests.exchange.watched import finish
 from tests.exchange.world import claims_of
 from tests.simulator import Members
 from tokensvc.errors import OAuthRefused, Reason, TokenRefused
-from tokensvc.exchange.parties import Registry
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.service import Issued
 from tokensvc.verify import Expectation, LifetimeOnly, StaticKeys, verify_token
 from tokensvc.verify.verifier import UnsafeHolderProvenUpstream

@@ -10,7 +10,7 @@ from tests.exchange.holders import holder, presented, registry_with_keys
 from tests.exchange.parties import CRM, FILES
 from tests.exchange.world import World
 from tokensvc.errors import OAuthError, Reason
-from tokensvc.exchange.parties import Registry
+from tokensvc.exchange.registry import Registry
 from tokensvc.verify import Evidence
 
 INSUFFICIENT = (OAuthError.INVALID_REQUEST, Reason.EVIDENCE_INSUFFICIENT)

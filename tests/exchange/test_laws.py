@@ -18,7 +18,7 @@ from tests.exchange.world import Parameter, World, claims_of, form, make_world
 from tests.simulator import Members, Simulator, act, ec_key
 from tokensvc.core.revocation import Revocation, RevocationKind
 from tokensvc.errors import OAuthRefused, Reason, TokenRefused
-from tokensvc.exchange.parties import Registry
+from tokensvc.exchange.registry import Registry
 from tokensvc.verify import Expectation, RevocationList, StaticKeys, VerifiedToken, verify_token
 
 AGENTS = ("planner", "researcher", "fetcher", "mailer")

@@ -21,7 +21,7 @@ from tokensvc.core.authority import Attenuation, Order
 from tokensvc.core.details import parse_details
 from tokensvc.core.scope import ScopeGrammar
 from tokensvc.errors import OAuthError, Reason, TokenRefused
-from tokensvc.exchange.parties import Registry
+from tokensvc.exchange.registry import Registry
 from tokensvc.verify import Expectation, LifetimeOnly, StaticKeys, verify_token
 
 SCOPE_ERROR = OAuthError.INVALID_SCOPE

@@ -19,7 +19,7 @@ from tests.exchange.world import World, claims_of, make_world
 from tests.simulator import NOW, USER, Members, Simulator, ec_key
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, Reason
-from tokensvc.exchange.parties import Registry
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ID_TOKEN_TYPE
 
 REFUSED = (OAuthError.INVALID_REQUEST, Reason.SUBJECT_TOKEN_INVALID)

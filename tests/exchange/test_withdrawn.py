@@ -9,7 +9,8 @@ from tests.exchange.world import World
 from tests.simulator import USER, ec_key
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, Reason
-from tokensvc.exchange.parties import Registry, UpstreamIssuer
+from tokensvc.exchange.parties import UpstreamIssuer
+from tokensvc.exchange.registry import Registry
 
 NOT_ALLOWED = (OAuthError.INVALID_REQUEST, Reason.DELEGATEE_NOT_ALLOWED)
 

@@ -11,7 +11,8 @@ from tests.exchange.world import World, claims_of
 from tests.simulator import ABSENT, Members, ec_key, rsa_key, seal
 from tokensvc.core.keyset import PublicKey
 from tokensvc.errors import OAuthError, Reason, Unavailable
-from tokensvc.exchange.parties import Registry, WorkloadName
+from tokensvc.exchange.parties import WorkloadName
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, JWT_TYPE
 
 INVALID = (OAuthError.INVALID_REQUEST, Reason.ACTOR_TOKEN_INVALID)

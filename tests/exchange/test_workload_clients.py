@@ -25,7 +25,8 @@ from tests.simulator import ABSENT, Members, ec_key, ed_key, rsa_key, seal
 from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import KeySet, PublicKey
 from tokensvc.errors import Unavailable
-from tokensvc.exchange.parties import AuthMethod, Registry, WorkloadName
+from tokensvc.exchange.parties import AuthMethod, WorkloadName
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.workload import claimed_agent
 
 BOTH = [(svid, "planner"), (account_token, "researcher")]

@@ -15,7 +15,8 @@ from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, OAuthRefused
 from tokensvc.exchange.authenticate import ClientAssertion, ClientAuthenticator
-from tokensvc.exchange.parties import AuthMethod, Platform, Registry, UpstreamIssuer, WorkloadName
+from tokensvc.exchange.parties import AuthMethod, Platform, UpstreamIssuer, WorkloadName
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 
 DOMAIN: Final = "spiffe://example.org"

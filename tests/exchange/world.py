@@ -25,7 +25,8 @@ from tokensvc.core.keyset import KeySet
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.holder import NOTHING_PRESENTED, Presented
 from tokensvc.exchange.introspect import IntrospectionService
-from tokensvc.exchange.parties import Party, Registry, Terms
+from tokensvc.exchange.parties import Party, Terms
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ACCESS_TOKEN_TYPE, GRANT_TYPE, Form
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService, Issued

@@ -20,7 +20,8 @@ from tokensvc.exchange.assertion import (
     require_assertion,
 )
 from tokensvc.exchange.jwt_header import parse_header, parse_typ
-from tokensvc.exchange.parties import Agent, Registry, Terms, UpstreamIssuer, WorkloadName
+from tokensvc.exchange.parties import Agent, Terms, UpstreamIssuer, WorkloadName
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.subject import issuer_of
 from tokensvc.exchange.workload import open_workload_token, require_workload_token
 from tokensvc.ports import OneTimeValue

@@ -1,7 +1,8 @@
 """What a client may know of another agent: the key that a delegation to it is bound to."""
 
 from tokensvc.core.jsontext import JsonValue
-from tokensvc.exchange.parties import Agent, Party, Registry
+from tokensvc.exchange.parties import Agent, Party
+from tokensvc.exchange.registry import Registry
 
 __all__ = ["describe_agent"]
 

@@ -13,7 +13,8 @@ from tokensvc.core.certificate import Certificate
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused
 from tokensvc.exchange.assertion import CLIENT_ASSERTION, Assertion, open_assertion, require_assertion
 from tokensvc.exchange.client_certificate import ClientAuthorities
-from tokensvc.exchange.parties import Agent, AuthMethod, Party, Registry, Terms
+from tokensvc.exchange.parties import Agent, AuthMethod, Party, Terms
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.subject import subject_of
 from tokensvc.exchange.workload import open_workload_token, platform_of, require_workload_token
 from tokensvc.ports import Clock, Committed, IssuanceStore

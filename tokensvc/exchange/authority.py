@@ -23,8 +23,9 @@ from tokensvc.core.scope import (
     usable_scope,
 )
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
-from tokensvc.exchange.parties import Agent, Registry, Terms
+from tokensvc.exchange.parties import Agent, Terms
 from tokensvc.exchange.record import without_secrets
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ExchangeRequest
 
 __all__ = [

@@ -11,8 +11,9 @@ from tokensvc.core.entry import Evidence
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
 from tokensvc.exchange.authority import Wanted, require_within_ceiling
 from tokensvc.exchange.hop import Asker, invalid_request, new_hop
-from tokensvc.exchange.parties import Agent, Registry
+from tokensvc.exchange.parties import Agent
 from tokensvc.exchange.proposal import NewEntry, Proposal, Shape
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.target import Target, require_target_allowed
 from tokensvc.verify import VerifiedToken
 

@@ -19,7 +19,8 @@ from tokensvc.exchange.authority import (
     require_within_ceiling,
 )
 from tokensvc.exchange.holder import NOTHING_PROVEN, Proven
-from tokensvc.exchange.parties import Agent, Registry, Terms
+from tokensvc.exchange.parties import Agent, Terms
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ExchangeRequest
 from tokensvc.exchange.target import Target, resolve_target
 

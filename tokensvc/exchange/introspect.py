@@ -10,7 +10,8 @@ from tokensvc.core.scope import render_scope
 from tokensvc.errors import TokenRefused
 from tokensvc.exchange.chain_keys import ChainKeys, judge_with
 from tokensvc.exchange.holder import token_type_of
-from tokensvc.exchange.parties import Agent, Party, Registry, Resource, Terms
+from tokensvc.exchange.parties import Agent, Party, Resource, Terms
+from tokensvc.exchange.registry import Registry
 from tokensvc.ports import Clock, Signer, Store
 from tokensvc.verify import KeySource, VerifiedToken, verify_token
 from tokensvc.verify.revocations import UnsafeRevocationElsewhere

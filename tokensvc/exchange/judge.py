@@ -25,9 +25,10 @@ from tokensvc.exchange.grant_hop import propose_from_grant, require_actor_of_gra
 from tokensvc.exchange.holder import Presented, Proven, bad_proof, judge_proof, once_of, require_holder
 from tokensvc.exchange.hop import Asker
 from tokensvc.exchange.nonce import require_nonce
-from tokensvc.exchange.parties import Registry, Terms
+from tokensvc.exchange.parties import Terms
 from tokensvc.exchange.proposal import Proposal
 from tokensvc.exchange.record import describe_subject
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ID_TOKEN_TYPE
 from tokensvc.exchange.root_token import is_signed_root, verify_signed_root
 from tokensvc.exchange.start import propose_start, propose_start_from_root, require_actor_of_start

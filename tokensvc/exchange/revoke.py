@@ -17,8 +17,9 @@ from tokensvc.core.scope import ScopeGrammar
 from tokensvc.errors import OAuthError, OAuthRefused, Reason, Unavailable
 from tokensvc.exchange.chain_keys import ChainKeys, judge_with
 from tokensvc.exchange.delegation_grant import claim_of, is_grant, once_of_grant, open_lone_grant
-from tokensvc.exchange.parties import REMEMBER_S, Agent, Party, Registry, Terms
+from tokensvc.exchange.parties import REMEMBER_S, Agent, Party, Terms
 from tokensvc.exchange.record import describe_lone_grant, describe_subject, record_refused
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.service import new_id
 from tokensvc.exchange.subject import audience_of, verify_own_token
 from tokensvc.ports import Clock, Committed, Outcome, Record, Signer, Store

@@ -21,7 +21,8 @@ from tokensvc.core.members import parse_text
 from tokensvc.core.revocation import Revocable, RevocationKind
 from tokensvc.core.scope import render_scope, require_grammar, usable_scope
 from tokensvc.errors import Malformed, OAuthError, OAuthRefused, Reason
-from tokensvc.exchange.parties import Agent, Authority, Registry, Terms
+from tokensvc.exchange.parties import Agent, Authority, Terms
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import JWT_TYPE
 from tokensvc.exchange.subject import subject_token_invalid
 from tokensvc.verify.expectation import MAX_TOKEN_BYTES

@@ -23,9 +23,10 @@ from tokensvc.exchange.hop import Asker
 from tokensvc.exchange.issue import Product, build_token
 from tokensvc.exchange.judge import Judge, Trail, revoked
 from tokensvc.exchange.nonce import make_nonce
-from tokensvc.exchange.parties import REMEMBER_S, Agent, Party, Registry, Terms
+from tokensvc.exchange.parties import REMEMBER_S, Agent, Party, Terms
 from tokensvc.exchange.proposal import NewEntry, Proposal
 from tokensvc.exchange.record import describe_request, record_granted, record_refused
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ExchangeRequest, Form, parse_exchange_request, require_single
 from tokensvc.ports import Clock, Committed, OneTimeValue, Signer, Store
 

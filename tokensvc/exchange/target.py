@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from tokensvc.core.authority import is_resource
 from tokensvc.errors import OAuthError, OAuthRefused, Reason
-from tokensvc.exchange.parties import Agent, Registry, Terms
+from tokensvc.exchange.parties import Agent, Terms
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ExchangeRequest
 
 __all__ = ["Target", "named_resources", "require_target_allowed", "resolve_target"]

@@ -31,7 +31,8 @@ from tokensvc.core.scope import ScopeSet
 from tokensvc.errors import Malformed
 from tokensvc.exchange.authority import covered_details
 from tokensvc.exchange.jwt_header import parse_header, parse_typ
-from tokensvc.exchange.parties import Agent, Registry, UpstreamIssuer
+from tokensvc.exchange.parties import Agent, UpstreamIssuer
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ID_TOKEN_TYPE
 from tokensvc.exchange.subject import subject_token_invalid
 from tokensvc.exchange.user_claims import parse_user_scope, require_claims

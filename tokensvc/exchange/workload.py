@@ -22,7 +22,8 @@ from tokensvc.core.spiffe import parse_spiffe_id
 from tokensvc.errors import Malformed
 from tokensvc.exchange.assertion import require_current
 from tokensvc.exchange.jwt_header import parse_header, parse_typ
-from tokensvc.exchange.parties import Agent, AuthMethod, Platform, Registry, Terms
+from tokensvc.exchange.parties import Agent, AuthMethod, Platform, Terms
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.subject import issuer_of, subject_of
 
 __all__ = ["claimed_agent", "open_workload_token", "platform_of", "require_workload_token"]

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tokensvc.exchange.agents import describe_agent
-from tokensvc.exchange.parties import Registry
+from tokensvc.exchange.registry import Registry
 from tokensvc.server.answer import uncached_json
 from tokensvc.server.client_auth import Door
 from tokensvc.server.routes import Endpoint

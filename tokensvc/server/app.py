@@ -21,7 +21,8 @@ from starlette.types import Scope
 from tokensvc.exchange.authenticate import ClientAuthenticator
 from tokensvc.exchange.introspect import IntrospectionService
 from tokensvc.exchange.operate import OperatorService
-from tokensvc.exchange.parties import AuthMethod, Registry, Terms
+from tokensvc.exchange.parties import AuthMethod, Terms
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.revoke import RevocationService
 from tokensvc.exchange.service import ExchangeService
 from tokensvc.ports import Signer, Store

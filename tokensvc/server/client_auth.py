@@ -24,7 +24,8 @@ from tokensvc.exchange.authenticate import (
     Credentials,
     TlsCertificate,
 )
-from tokensvc.exchange.parties import AuthMethod, Party, Registry
+from tokensvc.exchange.parties import AuthMethod, Party
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import Form
 from tokensvc.exchange.workload import claimed_agent
 from tokensvc.server.client_certificate import CertificateSource

@@ -15,7 +15,8 @@ from tokensvc.core.chain import PROFILE
 from tokensvc.core.entry import Evidence
 from tokensvc.core.jsontext import JsonValue
 from tokensvc.core.keyset import Algorithm
-from tokensvc.exchange.parties import AuthMethod, Registry, Terms
+from tokensvc.exchange.parties import AuthMethod, Terms
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import GRANT_TYPE
 from tokensvc.server.answer import public_json
 from tokensvc.server.routes import INTROSPECT, JWKS, REVOKE, TOKEN, Endpoint

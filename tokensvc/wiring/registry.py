@@ -5,17 +5,8 @@ from collections.abc import Iterator, Mapping
 from tokensvc.core.authority import Order
 from tokensvc.core.certificate_subject import parse_subject_rule
 from tokensvc.core.entry import Evidence
-from tokensvc.exchange.parties import (
-    Agent,
-    AuthMethod,
-    Authority,
-    Operator,
-    Platform,
-    Registry,
-    Resource,
-    Terms,
-    UpstreamIssuer,
-)
+from tokensvc.exchange.parties import Agent, AuthMethod, Authority, Operator, Platform, Resource, Terms, UpstreamIssuer
+from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.upstream_keys import UpstreamKeys
 from tokensvc.settings import NO_TYP, AgentKeys, IdentityProvider, Settings, workload_of
 from tokensvc.settings import Authority as AuthoritySettings
