@@ -229,7 +229,8 @@ class Reason(StrEnum):
     Then: get a new user's token, meant for this service and for this client; ask the operator for the record.
     """
     ACTOR_TOKEN_INVALID = "actor_token_invalid"
-    """The `actor_token` says not, for this request, that the client acts. What is wrong with it is in the record alone.
+    """The `actor_token` is not the client's own word for this request, nor its platform's. What is wrong is in the
+    record alone.
 
     Where: exchange 7: invalid_request
     Then: sign a new one with the client's key, for each request, or send the current token of the client's platform

@@ -89,7 +89,7 @@ async def test_trouble_of_ours_is_503_everywhere_issues_nothing_and_is_logged_wi
     assert "eyJ" not in world.log.getvalue()
     if event == "fault":
         assert {entry["type"] for entry in logged} == {type(trouble).__name__}
-        assert logged[0]["place"].startswith("tokensvc.exchange.service:")
+        assert logged[0]["place"].startswith("tokensvc.exchange.judge:")
 
 
 async def test_a_missing_signing_key_is_503_and_not_ready(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ class Authority:
     """Who signs roots: JWTs of what a user lets an agent do. It may be an identity provider too, by another key."""
 
     iss: Name
-    """The `iss` of its roots, letter by letter."""
+    """The `iss` of its roots, letter by letter. May be that of an identity provider, and of no platform."""
     enabled: StrictBool = True
     """`false` bars it, and with it every chain below its roots."""
     jwks_file: FilePath | None = None
