@@ -107,12 +107,12 @@ def configure(folder: Path, issuer: str, **changes: object) -> Path:
 
 
 @contextmanager
-def running(folder: Path, *, path: str = "") -> Iterator[Service]:
-    """The service as a process of its own, whose issuer has that path."""
+def running(folder: Path, *, path: str = "", **changes: object) -> Iterator[Service]:
+    """The service as a process of its own, whose issuer has that path. `changes` are tables of its configuration."""
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
     issuer = f"http://127.0.0.1:{port}{path}"
-    config = configure(folder, issuer)
+    config = configure(folder, issuer, **changes)
     words = ["serve", "--config", str(config), "--port", str(port)]
     with spawn(*words) as process:
         assert process.stdout is not None

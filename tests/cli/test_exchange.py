@@ -157,6 +157,40 @@ def test_a_token_that_does_not_verify_is_not_printed(service: Service, planner_t
     assert (given["verified"], given["reason"]) == (False, "unknown_key")
 
 
+def test_a_token_is_bound_to_the_holder_key_and_goes_on_with_it_alone(service: Service) -> None:
+    start = ["--scope", "crm.read crm.write", "--holder-key", service.key("holder"), "--json"]
+    given = answer(exchange(service, *start, token=service.user_token()))
+    assert (given["token_type"], given["verified"]) == ("DPoP", True)
+    renew = ["--for", "planner", "--scope", "crm.read crm.write"]
+    refused = exchange(service, *renew, token=given["access_token"])
+    assert refused.stderr.startswith("refused: invalid_request: holder_unproven\n")
+    assert "; here: --holder-key FILE\n" in refused.stderr
+    other = exchange(service, *renew, "--holder-key", service.key("thief"), token=given["access_token"])
+    assert other.exit_code == 1
+    assert "--holder-key" not in other.stderr
+    assert exchange(service, *renew, "--holder-key", service.key("holder"), token=given["access_token"]).exit_code == 0
+
+
+def test_a_service_that_wants_nonces_is_asked_again_with_its_own(tmp_path: Path) -> None:
+    with running(tmp_path, server={"dpop_nonces": True}) as service:
+        start = ["--scope", "crm.read crm.write", "--holder-key", service.key("holder"), "--json"]
+        given = answer(exchange(service, *start, token=service.user_token()))
+        assert (given["token_type"], given["verified"]) == ("DPoP", True)
+        # An assertion is used up by the first of the two requests.
+        handed = exchange(service, "--for", "signer", "--scope", "crm.read", token=service.start())
+        options = ["--issuer", service.issuer, "--client-id", "signer", "--for", "signer", "--scope", "crm.read"]
+        keys = ["--key", service.key("signer"), "--holder-key", service.key("another")]
+        assert run("exchange", *options, *keys, stdin=handed.stdout).exit_code == 0
+
+
+def test_a_holder_key_that_cannot_be_read_is_named(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("{}")
+    for name in ("key", "nothing"):
+        result = exchange(service, "--scope", "crm.read", "--holder-key", tmp_path / name, token=service.user_token())
+        assert result.exit_code == 2
+        assert "--holder-key: " in result.stderr
+
+
 # Refused.
 
 

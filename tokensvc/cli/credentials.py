@@ -39,6 +39,15 @@ class Proof:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     form: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def with_holder(self, key: "SigningKey | None", url: str, *, nonce: str | None) -> "Proof":
+        """The same, and a DPoP proof of `key` for one POST to `url` (RFC 9449 s4.2) where there is a key."""
+        if key is None:
+            return self
+        from tokensvc.client.sealed import make_proof
+
+        proof = make_proof(key, method="POST", url=url, now=time.time(), nonce=nonce)
+        return Proof(headers={**self.headers, "dpop": proof}, form=self.form)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSecret:
@@ -99,13 +108,13 @@ def read_secret(name: str) -> str:
     return secret
 
 
-def read_key(name: str) -> "SigningKey":
-    """The private JWK in the file `name`. Raises: typer.BadParameter, without any of it."""
+def read_key(option: str, name: str) -> "SigningKey":
+    """The private JWK in the file `name` that `option` names. Raises: typer.BadParameter, without any of it."""
     from tokensvc.core.jsontext import parse_json_object
     from tokensvc.core.jws import SigningKey
 
     try:
-        return SigningKey.from_jwk(parse_json_object(read_small("--key", name, max_bytes=_MAX_BYTES)))
+        return SigningKey.from_jwk(parse_json_object(read_small(option, name, max_bytes=_MAX_BYTES)))
     except (Malformed, KeyRefused) as exc:
         # `from None`: what lies below may hold parts of the key.
-        raise typer.BadParameter(f"--key: not a private JWK of ES256, Ed25519 or RS256: {exc.description}") from None
+        raise typer.BadParameter(f"{option}: not a private JWK of ES256, Ed25519 or RS256: {exc.description}") from None

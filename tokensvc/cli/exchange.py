@@ -66,6 +66,10 @@ _Auth = Annotated[
 _ActorToken = Annotated[
     bool, typer.Option("--actor-token", rich_help_panel=_WHO, help="Also say with --key that it is the acting party.")
 ]
+_HolderKey = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", rich_help_panel=_WHO, help="The private JWK that its tokens are bound to (DPoP)."),
+]
 _Scope = Annotated[
     list[str] | None, typer.Option(metavar="SCOPE", rich_help_panel=_WHAT, help="Can be repeated, or be a list.")
 ]
@@ -129,6 +133,7 @@ def _exchange(
     key: _Key = None,
     auth: _Auth = None,
     actor_token: _ActorToken = False,
+    holder_key: _HolderKey = None,
     scope: _Scope = None,
     resource: _Resource = None,
     audience: _Audience = None,
@@ -164,6 +169,7 @@ def _exchange(
         raise typer.BadParameter("standard input cannot be both secret and token: name the token's FILE")
     client = _read_client(client_id, issuer, secret_file, key)
     _require_fitting(client, auth, actor_token=actor_token)
+    holder = None if holder_key is None else read_key("--holder-key", holder_key)
     own_keys = None if jwks is None else load_keys("--jwks", jwks, as_json=as_json)
     form: dict[str, str | list[str]] = {
         "grant_type": _GRANT_TYPE,
@@ -178,11 +184,18 @@ def _exchange(
         **_given("authorization_details", _read_details(authorization_details)),
     }
     server = place if isinstance(place, _Server) else _discover(place, as_json=as_json)
-    proof = _prove(client, auth, server, with_actor_token=actor_token)
-    reply = _ask(server, form, proof, as_json=as_json)
+
+    def ask(nonce: str | None) -> Reply:
+        # An assertion is used up with each request, and so is a proof.
+        proof = _prove(client, auth, server, with_actor_token=actor_token)
+        return _ask(server, form, proof.with_holder(holder, server.endpoint, nonce=nonce), as_json=as_json)
+
+    reply = ask(None)
+    if holder is not None and reply.dpop_nonce is not None and reply.text("error") == "use_dpop_nonce":
+        reply = ask(reply.dpop_nonce)
     if reply.status != _OK:
-        hint = f"or try --auth {POST}" if isinstance(client, ClientSecret) and auth is None else None
-        show_refused(reply, hint=hint if reply.text("error") == "invalid_client" else None, as_json=as_json)
+        try_post = isinstance(client, ClientSecret) and auth is None
+        show_refused(reply, hint=_hint(reply, try_post=try_post, is_proven=holder is not None), as_json=as_json)
         raise typer.Exit(ExitCode.REFUSED)
     token = reply.text("access_token") or ""
     judgement = judge(
@@ -226,7 +239,7 @@ def _read_client(
         raise typer.BadParameter("give one of --secret-file and --key")
     if issuer is None:
         raise typer.BadParameter("--key needs --issuer, which is the aud of what it signs")
-    return ClientKey(client_id=client_id, issuer=issuer, key=read_key(key))
+    return ClientKey(client_id=client_id, issuer=issuer, key=read_key("--key", key))
 
 
 def _require_fitting(client: ClientSecret | ClientKey, auth: str | None, *, actor_token: bool) -> None:
@@ -235,6 +248,15 @@ def _require_fitting(client: ClientSecret | ClientKey, auth: str | None, *, acto
         raise typer.BadParameter("--auth is for a secret; a key has one way only")
     if isinstance(client, ClientSecret) and actor_token:
         raise typer.BadParameter("--actor-token needs --key, which signs it")
+
+
+def _hint(reply: Reply, *, try_post: bool, is_proven: bool) -> str | None:
+    """What else on the command line may be the cause of a refusal."""
+    if reply.text("error") == "invalid_client" and try_post:
+        return f"or try --auth {POST}"
+    if reply.text("reason") == "holder_unproven" and not is_proven:
+        return "here: --holder-key FILE"
+    return None
 
 
 def _given(name: str, value: str | list[str] | None) -> dict[str, str | list[str]]:
