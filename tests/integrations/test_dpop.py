@@ -231,6 +231,8 @@ async def test_the_path_is_the_one_that_was_sent(members: dict[str, object], pat
         (b"http://thief.example/", "http://thief.example/"),
         (b"", "https://crm.example/"),
         (b"/\xff", "https://crm.example/%FF"),
+        # To an app behind it this is another path than the one that the proof names.
+        (b"/customers#7", "https://crm.example/customers"),
     ],
 )
 async def test_what_is_no_path_makes_no_uri(raw_path: bytes, htu: str) -> None:

@@ -42,8 +42,9 @@ def uri_of(connection: Mapping[str, Any], base_url: str) -> str:
     """The URI of the request, without its query. Raises: TokenRefused (`proof_invalid`) when it has no path."""
     raw: bytes | None = connection.get("raw_path")
     path = quote(connection["path"], safe=_PATH) if raw is None else raw.decode("latin-1")
-    if not path.startswith("/"):
-        # `OPTIONS *`; or ".thief.example/", which would make another host of the base URL.
+    if not path.startswith("/") or "#" in path:
+        # `OPTIONS *`; or ".thief.example/", which would make another host of the base URL. After a # would stand what no
+        # proof names (RFC 9112 s3.2 has none), and some servers hand it on as part of the path.
         raise TokenRefused(Reason.PROOF_INVALID, "DPoP: this request has no path that a proof could name")
     return base_url + path.partition("?")[0]
 
