@@ -158,8 +158,8 @@ def test_a_token_that_does_not_verify_is_not_printed(service: Service, planner_t
 
 
 def test_a_token_is_bound_to_the_holder_key_and_goes_on_with_it_alone(service: Service) -> None:
-    start = ["--scope", "crm.read crm.write", "--holder-key", service.key("holder"), "--json"]
-    given = answer(exchange(service, *start, token=service.user_token()))
+    start: list[str | Path] = ["--scope", "crm.read crm.write", "--holder-key", service.key("holder")]
+    given = answer(exchange(service, *start, "--json", token=service.user_token()))
     assert (given["token_type"], given["verified"]) == ("DPoP", True)
     renew = ["--for", "planner", "--scope", "crm.read crm.write"]
     refused = exchange(service, *renew, token=given["access_token"])
@@ -173,13 +173,13 @@ def test_a_token_is_bound_to_the_holder_key_and_goes_on_with_it_alone(service: S
 
 def test_a_service_that_wants_nonces_is_asked_again_with_its_own(tmp_path: Path) -> None:
     with running(tmp_path, server={"dpop_nonces": True}) as service:
-        start = ["--scope", "crm.read crm.write", "--holder-key", service.key("holder"), "--json"]
-        given = answer(exchange(service, *start, token=service.user_token()))
+        bound: list[str | Path] = ["--holder-key", service.key("holder")]
+        given = answer(exchange(service, "--scope", "crm.read", *bound, "--json", token=service.user_token()))
         assert (given["token_type"], given["verified"]) == ("DPoP", True)
         # An assertion is used up by the first of the two requests.
         handed = exchange(service, "--for", "signer", "--scope", "crm.read", token=service.start())
         options = ["--issuer", service.issuer, "--client-id", "signer", "--for", "signer", "--scope", "crm.read"]
-        keys = ["--key", service.key("signer"), "--holder-key", service.key("another")]
+        keys: list[str | Path] = ["--key", service.key("signer"), "--holder-key", service.key("another")]
         assert run("exchange", *options, *keys, stdin=handed.stdout).exit_code == 0
 
 
