@@ -386,7 +386,7 @@ REQUIREMENTS: Final = (
             "tests/verify/test_header.py::test_a_token_of_another_kind_is_refused_by_its_type",
             "tests/verify/test_kinds.py::test_a_jwt_of_one_kind_is_refused_in_the_place_of_another",
             "tests/core/test_vectors_dpop_proof.py::test_its_header_around_the_claims_of_a_token_is_refused_by_type",
-            "tests/verify/test_kinds.py::test_a_jwt_of_one_kind_is_refused_in_the_place_of_another",
+            "tests/server/test_kinds.py::test_at_the_token_endpoint_only_its_own_kind_passes",
         ),
     ),
     Requirement(

@@ -65,6 +65,19 @@ def test_a_token_for_somebody_else_or_another_key_is_refused(claims: dict[str, o
         receive(standin)
 
 
+@pytest.mark.parametrize("claims", [{"iss": "https://other.example"}, {"aud": "https://other.example"}])
+def test_a_token_of_another_service_or_for_another_resource_is_refused(claims: dict[str, object]) -> None:
+    """One token service hands on what it got at another, which knows this agent by the same name and key."""
+    standin = StandIn(key=holder())
+    handed = standin.token(aud=ISSUER)
+    agent = standin.agent(issuer=ISSUER)
+    assert agent.receive(handed).token()
+
+    standin.claims = claims
+    with pytest.raises(AnswerMalformed):
+        agent.receive(handed)
+
+
 @pytest.mark.parametrize(
     "scripted",
     [

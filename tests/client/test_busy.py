@@ -48,6 +48,9 @@ def test_nobody_waits_for_longer_than_ten_seconds() -> None:
         ("soon", None),
         ("-1", None),
         ("9" * 400, 999_999_999),
+        (formatdate(NOW + 5).replace("-0000", "+0000"), 5),
+        (formatdate(NOW + 5).replace("-0000", "+99999999999999999999"), None),
+        (formatdate(NOW + 5).replace("-0000", "+9999"), None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:

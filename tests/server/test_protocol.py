@@ -335,6 +335,18 @@ def test_what_is_not_http_gets_400(served: Served) -> None:
     assert served.ask(ECHO + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n").startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("target", [b"/hello#x", b"/hello#", b"/hello?x#y", b"http://x/hello#x"])
+def test_a_target_with_a_fragment_is_none(served: Served, target: bytes) -> None:
+    """It would be a second spelling of a path, which the rules of a proxy in front do not know."""
+    for request in (b"GET %s HTTP/1.1\r\nConnection: close\r\n\r\n", b"GET %s HTTP/1.1\r\n\r\n" + LAST_HELLO):
+        answers = served.ask(request % target)
+        assert answers.startswith(b"HTTP/1.1 400 ")
+        assert b"hello" not in answers
+    assert served.ask(SLOW + b"GET %s HTTP/1.1\r\n\r\n" % target).endswith(b"slow")
+    whole = target.partition(b"#")[0]
+    assert served.ask(b"GET %s HTTP/1.1\r\nConnection: close\r\n\r\n" % whole).endswith(b"hello")
+
+
 def test_a_client_that_does_not_read_is_cut_off() -> None:
     with serve(replace(LIMITS, answer_s=SHORT_S)) as served, served.connect() as connection:
         connection.sendall(b"GET /big HTTP/1.1\r\n\r\n")

@@ -58,8 +58,13 @@ def parse_metadata(reply: HttpReply, *, issuer: str, by_certificate: bool) -> Me
     return Metadata(token_endpoint=token_endpoint, revocation_endpoint=_parse_url(endpoints, "revocation_endpoint"))
 
 
-def parse_issued(reply: HttpReply, asked: Asked, *, client_id: str, jkt: str | None, now: float) -> Issued:
-    """The token that answers `asked`; `jkt` is the thumbprint of the key that was proven. Raises: AnswerMalformed."""
+def parse_issued(
+    reply: HttpReply, asked: Asked, *, client_id: str, issuer: str | None, jkt: str | None, now: float
+) -> Issued:
+    """The token that answers `asked`; `jkt` is the thumbprint of the key that was proven. Raises: AnswerMalformed.
+
+    `issuer` is who was asked, None where only its token endpoint is known.
+    """
     body = reply.json()
     try:
         held = read_held_token(parse_text(body.get("access_token"), "access_token"))
@@ -72,6 +77,7 @@ def parse_issued(reply: HttpReply, asked: Asked, *, client_id: str, jkt: str | N
         raise AnswerMalformed("the answer of the token endpoint: issued_token_type or expires_in cannot be meant")
     if scope != held.claims.scope or asked.scope not in {None, scope}:
         raise AnswerMalformed("the token is for another scope than was asked for")
+    _require_place(held, asked, issuer)
     _require_holder(held, asked, kind, client_id=client_id, jkt=jkt)
     is_last = held.claims.exp >= held.leaf.authority.exp
     return Issued(
@@ -93,6 +99,18 @@ def _parse_kind(body: Mapping[str, JsonValue]) -> str:
     if kind is None:
         raise Malformed("token_type is neither Bearer nor DPoP")
     return kind
+
+
+def _require_place(held: HeldToken, asked: Asked, issuer: str | None) -> None:
+    """The token is of who was asked, and for what was asked. Raises: AnswerMalformed.
+
+    An agent that has one name and key at two token services would else use at one what the other one got hold of, and
+    sign grants below it.
+    """
+    if issuer is not None and held.claims.iss != issuer:
+        raise AnswerMalformed("the token is of another token service than the one that was asked")
+    if asked.resources and not held.is_exchange_only and held.claims.aud not in asked.resources:
+        raise AnswerMalformed("the token is for another resource than was asked for")
 
 
 def _require_holder(held: HeldToken, asked: Asked, kind: str, *, client_id: str, jkt: str | None) -> None:

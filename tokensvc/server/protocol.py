@@ -232,6 +232,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """The head is complete: the request starts, or waits for its turn (4)."""
         if self._is_deaf:
             return
+        if b"#" in self.url:
+            # No part of a request target (RFC 9112 s3.2). What is dropped here, the rules of a proxy would have seen.
+            self._end(HTTPStatus.BAD_REQUEST)
+            return
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self._received_bytes = 0
