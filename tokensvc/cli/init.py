@@ -140,7 +140,7 @@ def _write_everything(directory: Path, client_secrets: Mapping[str, str]) -> str
     config = CONFIGURATION.format(**names, **agents)
     with _explained(directory):
         _ignore(keys, "*")
-        if not hashes.keys() >= set(_AGENTS):
+        if hashes.keys().isdisjoint(_AGENTS):
             # The public halves are part of the configuration.
             _ignore(directory / _AGENT_KEYS, "*.private.jwk.json")
         _write_new(directory / _IDP_PRIVATE, _json(identity_provider.unsafe_private_jwk()), mode=_PRIVATE_FILE)
