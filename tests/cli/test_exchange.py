@@ -3,16 +3,14 @@
 import json
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from typer.testing import Result
 
+from tests.cli.answering import JSON, METADATA, answering, granted, metadata
 from tests.cli.service import COMMAND, TIMEOUT_S, Service, run, running
 from tests.settings_file import API
 from tests.simulator import Simulator, ec_key
@@ -21,9 +19,6 @@ from tokensvc.cli.issuance import fetch_keys
 from tokensvc.cli.remedy import remedy_of
 from tokensvc.core.keyset import KeySet, render_jwks
 from tokensvc.errors import Reason, Unavailable
-
-METADATA: Final = "/.well-known/oauth-authorization-server"
-JSON: Final = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -157,40 +152,6 @@ def test_a_token_that_does_not_verify_is_not_printed(service: Service, planner_t
     assert (given["verified"], given["reason"]) == (False, "unknown_key")
 
 
-def test_a_token_is_bound_to_the_holder_key_and_goes_on_with_it_alone(service: Service) -> None:
-    start: list[str | Path] = ["--scope", "crm.read crm.write", "--holder-key", service.key("holder")]
-    given = answer(exchange(service, *start, "--json", token=service.user_token()))
-    assert (given["token_type"], given["verified"]) == ("DPoP", True)
-    renew = ["--for", "planner", "--scope", "crm.read crm.write"]
-    refused = exchange(service, *renew, token=given["access_token"])
-    assert refused.stderr.startswith("refused: invalid_request: holder_unproven\n")
-    assert "; here: --holder-key FILE\n" in refused.stderr
-    other = exchange(service, *renew, "--holder-key", service.key("thief"), token=given["access_token"])
-    assert other.exit_code == 1
-    assert "--holder-key" not in other.stderr
-    assert exchange(service, *renew, "--holder-key", service.key("holder"), token=given["access_token"]).exit_code == 0
-
-
-def test_a_service_that_wants_nonces_is_asked_again_with_its_own(tmp_path: Path) -> None:
-    with running(tmp_path, server={"dpop_nonces": True}) as service:
-        bound: list[str | Path] = ["--holder-key", service.key("holder")]
-        given = answer(exchange(service, "--scope", "crm.read", *bound, "--json", token=service.user_token()))
-        assert (given["token_type"], given["verified"]) == ("DPoP", True)
-        # An assertion is used up by the first of the two requests.
-        handed = exchange(service, "--for", "signer", "--scope", "crm.read", token=service.start())
-        options = ["--issuer", service.issuer, "--client-id", "signer", "--for", "signer", "--scope", "crm.read"]
-        keys: list[str | Path] = ["--key", service.key("signer"), "--holder-key", service.key("another")]
-        assert run("exchange", *options, *keys, stdin=handed.stdout).exit_code == 0
-
-
-def test_a_holder_key_that_cannot_be_read_is_named(service: Service, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("{}")
-    for name in ("key", "nothing"):
-        result = exchange(service, "--scope", "crm.read", "--holder-key", tmp_path / name, token=service.user_token())
-        assert result.exit_code == 2
-        assert "--holder-key: " in result.stderr
-
-
 # Refused.
 
 
@@ -297,49 +258,6 @@ def test_an_empty_token_is_wrong_usage(service: Service) -> None:
 
 
 # Servers in trouble, and servers that mean ill.
-
-
-@contextmanager
-def answering(pages: dict[str, tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[str, list[str]]]:
-    """A server with these pages (status, headers, body), `{base}` in them being its address; and what it was asked."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(f"{self.command} {self.path}")
-            self.rfile.read(int(self.headers.get("content-length", 0)))
-            status, headers, body = pages.get(self.path, (404, JSON, b"{}"))
-            body = body.replace(b"{base}", base.encode())
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value.replace("{base}", base))
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET  # noqa: N815 - the name is that of http.server
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        base = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield base, asked
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def metadata(**members: object) -> tuple[int, dict[str, str], bytes]:
-    document = {"issuer": "{base}", "token_endpoint": "{base}/token", "jwks_uri": "{base}/jwks", **members}
-    return 200, JSON, json.dumps(document).encode()
-
-
-def granted(**members: object) -> tuple[int, dict[str, str], bytes]:
-    return 200, JSON, json.dumps({"access_token": "opaque", "token_type": "Bearer", **members}).encode()
 
 
 def ask(base: str, tmp_path: Path, *options: str) -> Result:

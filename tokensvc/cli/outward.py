@@ -30,12 +30,12 @@ _MAX_BYTES: Final = 256 * 1024
 class Reply:
     """A status and the JSON object that came with it. It may hold a token, so it is not shown.
 
-    `dpop_nonce` is what the server wants to find in the next DPoP proof (RFC 9449 s8), if it said so.
+    `nonce` is what the next DPoP proof has to carry (RFC 9449 s8), where the server said one.
     """
 
     status: int
     body: Mapping[str, JsonValue] = field(repr=False)
-    dpop_nonce: str | None = None
+    nonce: str | None = field(default=None, repr=False)
 
     def text(self, name: str) -> str | None:
         """The member of that name, if it is text that says something."""
@@ -89,7 +89,7 @@ async def _call(url: str, form: Mapping[str, str | list[str]] | None, headers: M
             body = await _read(response, url)
     try:
         nonce = response.headers.get("dpop-nonce")
-        return Reply(status=response.status_code, body=parse_json_object(body), dpop_nonce=nonce)
+        return Reply(status=response.status_code, body=parse_json_object(body), nonce=nonce)
     except Malformed:
         # Not "from exc": an answer that does not parse may still hold a token.
         raise Unavailable(f"{host_of(url)} answers {response.status_code}, without a JSON object") from None
