@@ -121,9 +121,9 @@ class JwksServer:
 
 
 @contextmanager
-def serving(behave: Behaviour) -> Iterator[JwksServer]:
+def serving(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> Iterator[JwksServer]:
     """The server in a thread with a loop of its own, for clients that have none."""
-    server, started, stop, loops = JwksServer(behave), threading.Event(), asyncio.Event(), []
+    server, started, stop, loops = JwksServer(behave, tls=tls), threading.Event(), asyncio.Event(), []
 
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())

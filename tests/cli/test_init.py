@@ -175,6 +175,12 @@ def test_agents_by_keys_have_one_to_authenticate_with_and_another_to_hold(tmp_pa
     assert run("check-config", "--config", tmp_path / "a" / "tokensvc.toml").exit_code == 0
 
 
+def test_no_private_key_of_an_agent_gets_into_a_repository(tmp_path: Path) -> None:
+    assert run("init", tmp_path, "--agent-keys").exit_code == 0
+    assert (tmp_path / "agents" / ".gitignore").read_text() == "*.private.jwk.json\n"
+    assert len(list((tmp_path / "agents").glob("*.private.jwk.json"))) == 4
+
+
 def test_keys_of_agents_that_are_there_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "planner-holder.jwks.json").write_text("mine")

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from tests.client.standin import ISSUER, StandIn
-from tests.jwks_server import JwksServer, answers
+from tests.jwks_server import Behaviour, JwksServer, answers, serving
 from tests.verify.test_jwks_http_tls import Authority
 from tokensvc.client import (
     Agent,
@@ -88,3 +88,41 @@ async def test_an_answer_that_takes_too_long_is_none(monkeypatch: pytest.MonkeyP
         standin.agent().receive(standin.token(aud=ISSUER))
     with pytest.raises(ServiceUnavailable, match="in time"):
         await agent.receive(standin.token(aud=ISSUER))
+
+
+async def _drip(writer: asyncio.StreamWriter) -> None:
+    """A head without an end, a byte now and then: no wait for the next bytes is long."""
+    writer.write(b"HTTP/1.1 200 OK\r\nX: ")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def _interim(writer: asyncio.StreamWriter) -> None:
+    """Answers that announce another one, without an end."""
+    while True:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("behave", [_drip, _interim])
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_an_answer_that_never_comes_keeps_no_thread(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, behave: Behaviour, encrypted: bool
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    tls = authority.server(x509.IPAddress(ip_address("127.0.0.1"))) if encrypted else None
+    refusal = answers(json.dumps({"error": "invalid_client"}).encode(), status="401 No")
+    with serving(behave, tls=tls) as server:
+        with Agent(token_endpoint=server.url, client_id="planner", auth=ClientSecret("s")) as agent:
+            monkeypatch.setattr(driving, "_CALL_S", 0.2)
+            for _ in range(2):
+                with pytest.raises(ServiceUnavailable, match="in time"):
+                    agent.start("user-token", scope="crm.read")
+            monkeypatch.undo()
+            server.behave = refusal
+            with pytest.raises(ClientAuthenticationFailed):
+                agent.start("user-token", scope="crm.read")
+        assert len(server.requests) == 3

@@ -52,6 +52,21 @@ def test_the_newest_nonce_of_any_answer_is_the_next_one_sent() -> None:
     assert [proof_of(request).get("nonce") for request in standin.requests] == [None, "n1", "n2"]
 
 
+@pytest.mark.parametrize("nonce", ["n" * 1025, "n n", 'n"', "n\\", "n\x7f"])
+def test_what_is_no_nonce_is_not_carried_along(nonce: str) -> None:
+    """Every later proof would be as long, or of no use."""
+    standin = StandIn(key=holder(), script=[USE_NONCE])
+    standin.script.append(lambda request: _with_nonce(standin, request, nonce))
+    lease = standin.agent().receive(standin.token(aud=ISSUER))
+    lease.renew()
+    assert [proof_of(request).get("nonce") for request in standin.requests] == [None, "n1", "n1"]
+
+    standin.script.append(lambda request: _with_nonce(standin, request, "~" * 1024))
+    lease.renew()
+    lease.renew()
+    assert proof_of(standin.requests[-1])["nonce"] == "~" * 1024
+
+
 def _with_nonce(standin: StandIn, request: httpx2.Request, nonce: str) -> httpx2.Response:
     response = standin.grant(request)
     response.headers["dpop-nonce"] = nonce

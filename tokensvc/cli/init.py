@@ -139,8 +139,10 @@ def _write_everything(directory: Path, client_secrets: Mapping[str, str]) -> str
     names = {"idp_private": _IDP_PRIVATE, "idp_public": _IDP_PUBLIC, "crm_api": hashes[_RESOURCE_SERVER]}
     config = CONFIGURATION.format(**names, **agents)
     with _explained(directory):
-        if not (ignore := keys / ".gitignore").exists():
-            _write_new(ignore, "*\n", mode=_PUBLIC_FILE)
+        _ignore(keys, "*")
+        if hashes.keys().isdisjoint(_AGENTS):
+            # The public halves are part of the configuration.
+            _ignore(directory / _AGENT_KEYS, "*.private.jwk.json")
         _write_new(directory / _IDP_PRIVATE, _json(identity_provider.unsafe_private_jwk()), mode=_PRIVATE_FILE)
         _write_new(directory / _IDP_PUBLIC, _json(render_jwks(KeySet([identity_provider.public]))), mode=_PUBLIC_FILE)
         _write_new(directory / _CONFIG, config, mode=_PUBLIC_FILE)
@@ -158,6 +160,12 @@ def _make_agent_keys(directory: Path, agent: str) -> str:
     folder = directory / _AGENT_KEYS
     pairs = [make_client_keys(folder / name, Algorithm.ES256) for name in (agent, f"{agent}-holder")]
     return agent_by_key(*(f"{_AGENT_KEYS}/{pair.jwks.name}" for pair in pairs))
+
+
+def _ignore(folder: Path, pattern: str) -> None:
+    """Keep private keys in `folder` out of a repository, unless the user has said what to keep out. Raises: OSError."""
+    if not (ignore := folder / ".gitignore").exists():
+        _write_new(ignore, f"{pattern}\n", mode=_PUBLIC_FILE)
 
 
 def _json(value: object) -> str:

@@ -4,6 +4,7 @@ Every operation is a generator of requests (`wire.Steps`). Each request is made 
 assertion and no proof goes out twice.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -42,6 +43,8 @@ _MAX_RETRIES: Final = 2
 _MAX_WAIT_S: Final = 10.0
 # Where nothing is said.
 _DEFAULT_WAIT_S: Final = 1.0
+# RFC 9449 s8.1. A longer one would make every later proof longer than a server takes.
+_NONCE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,1024}")
 Form = Mapping[str, str | list[str]]
 
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "tokensvc-client"}
@@ -166,7 +169,7 @@ class TokenService:
 
     def remember_nonce(self, url: str, nonce: str | None) -> None:
         """The newest nonce that the origin of `url` gave (RFC 9449 s8.2)."""
-        if nonce:
+        if nonce and _NONCE.fullmatch(nonce):
             self._nonces[origin_of(url)] = nonce
 
     def _own_jkt(self, agent_id: str) -> str | None:

@@ -1,10 +1,12 @@
 """Drives the operations over HTTP: one driver that waits in the thread, one that waits in the event loop."""
 
+import socket
 import ssl
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final, TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Self, TypeVar
 
 import anyio
 import httpx2
@@ -21,11 +23,15 @@ _T = TypeVar("_T")
 _STEP_S: Final = 10.0
 # The whole call. Somebody waits for it.
 _CALL_S: Final = 15.0
+# A connection each: agents call every few minutes, and a call can end those alone that it has seen made.
+_LIMITS: Final = httpx2.Limits(max_keepalive_connections=0)
+# Of the names that httpx has for what happens (its extension `trace`): the connection stands, in plain or encrypted.
+_CONNECTED: Final = frozenset({"connection.connect_tcp.complete", "connection.start_tls.complete"})
 
 
 def make_client(auth: ClientAuth, *urls: str | None) -> httpx2.Client:
     """A client for the token service alone: proxies and passwords of the environment are passed over."""
-    return httpx2.Client(verify=_tls(auth, urls), trust_env=False, timeout=_STEP_S)
+    return httpx2.Client(verify=_tls(auth, urls), trust_env=False, timeout=_STEP_S, limits=_LIMITS)
 
 
 def make_async_client(auth: ClientAuth, *urls: str | None) -> httpx2.AsyncClient:
@@ -58,9 +64,8 @@ async def drive_async(steps: Steps[_T], http: httpx2.AsyncClient) -> _T:
 def _send(http: httpx2.Client, request: HttpRequest) -> HttpReply:
     if request.after_s:
         time.sleep(request.after_s)
-    until = time.monotonic() + _CALL_S
-    with _explained(request.url):
-        built = _build(http, request)
+    with _explained(request.url), _Deadline(_CALL_S) as deadline:
+        built = _build(http, request, trace=deadline.trace)
         response = http.send(built, stream=True, auth=None, follow_redirects=False)
         try:
             _require_plain(response)
@@ -68,9 +73,7 @@ def _send(http: httpx2.Client, request: HttpRequest) -> HttpReply:
             for chunk in response.iter_bytes():
                 body += chunk
                 _require_bounded(body)
-                # Whoever sends a byte now and then never runs into the timeout of a step.
-                if time.monotonic() > until:
-                    raise TimeoutError
+                deadline.require_time_left()
         finally:
             response.close()
     return _reply(response, body)
@@ -93,9 +96,52 @@ async def _send_async(http: httpx2.AsyncClient, request: HttpRequest) -> HttpRep
     return _reply(response, body)
 
 
-def _build(http: httpx2.Client | httpx2.AsyncClient, request: HttpRequest) -> httpx2.Request:
+class _Deadline:
+    """Ends a call after `seconds`, as a TimeoutError.
+
+    Whoever sends a byte now and then never runs into the timeout of a step, and httpx has no other before the body
+    begins. So the connection is shut down, where this call made it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._timer = threading.Timer(seconds, self._shut_down)
+        self._timer.daemon = True
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, _kind: object, exc: BaseException | None, _traceback: object) -> None:
+        self._timer.cancel()
+        if isinstance(exc, httpx2.HTTPError | OSError):
+            self.require_time_left()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """What httpx calls with all that happens."""
+        if event in _CONNECTED:
+            self._socket = info["return_value"].get_extra_info("socket")
+            # One that stands too late is shut down by nobody.
+            self.require_time_left()
+
+    def require_time_left(self) -> None:
+        """Raises: TimeoutError."""
+        if time.monotonic() > self._until:
+            raise TimeoutError
+
+    def _shut_down(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):
+                # Below TLS: an object that another thread reads from is not to be touched.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+def _build(http: httpx2.Client | httpx2.AsyncClient, request: HttpRequest, **extensions: object) -> httpx2.Request:
     data = None if request.form is None else dict(request.form)
-    return http.build_request(request.method, request.url, headers=request.headers, data=data, timeout=_STEP_S)
+    return http.build_request(
+        request.method, request.url, headers=request.headers, data=data, timeout=_STEP_S, extensions=extensions
+    )
 
 
 def _reply(response: httpx2.Response, body: bytearray) -> HttpReply:
