@@ -19,11 +19,12 @@ from typer.testing import CliRunner, Result
 from tests.settings_file import API, valid_values, write_settings
 from tests.simulator import ec_key, rsa_key, seal
 from tokensvc.cli import make_app
+from tokensvc.core.jws import SigningKey
 from tokensvc.core.keyset import Algorithm, KeySet, render_jwks
 from tokensvc.signing.keyfiles import generate_key
 from tokensvc.wiring import bind
 
-__all__ = ["COMMAND", "IDP", "TIMEOUT_S", "Service", "configure", "run", "running", "spawn"]
+__all__ = ["COMMAND", "IDP", "TIMEOUT_S", "Service", "configure", "holder_key_of", "run", "running", "spawn"]
 
 COMMAND: Final = Path(sys.executable).with_name("tokensvc")
 TIMEOUT_S: Final = 30
@@ -50,6 +51,10 @@ class Service:
 
     def key(self, client: str) -> Path:
         return self._file(f"{client}.jwk", json.dumps(ec_key(client).unsafe_private_jwk()))
+
+    def holder(self, client: str) -> Path:
+        """The private key that its tokens are bound to."""
+        return self._file(f"{client}.holder.jwk", json.dumps(holder_key_of(client).unsafe_private_jwk()))
 
     def user_token(self, **claims: object) -> str:
         """A new one of alice, for planner."""
@@ -85,8 +90,16 @@ class Service:
         return path
 
 
-def configure(folder: Path, issuer: str, **changes: object) -> Path:
-    """A configuration with two agents that hold secrets and one that holds a key, and everything that it names."""
+def holder_key_of(client: str) -> SigningKey:
+    """The key that tokens of that agent are bound to, where it is registered with one."""
+    return ec_key(f"{client} holder")
+
+
+def configure(folder: Path, issuer: str, *, agents: Mapping[str, Mapping[str, object]] = {}, **changes: object) -> Path:
+    """A configuration with two agents that hold secrets and one that signs, and everything that it names.
+
+    `agents` are further members by agent; `holder` among them registers its holder key.
+    """
     values = valid_values()
     values["identity_provider"][0] |= {
         "ceiling": {"resources": [API, MAIL]},
@@ -98,6 +111,12 @@ def configure(folder: Path, issuer: str, **changes: object) -> Path:
     values["agent"][1] |= {"default_resource": API}
     signer = {"id": "signer", "auth": "private_key_jwt", "jwks_file": "signer.jwks.json"}
     values["agent"].append({**signer, "scopes": _SCOPES[:2], "resources": [API], "default_resource": API})
+    for agent in values["agent"]:
+        agent.update(agents.get(agent["id"], {}))
+        if agent.pop("holder", False):
+            agent["holder_jwks_file"] = f"{agent['id']}.holder.jwks.json"
+            held = KeySet([holder_key_of(agent["id"]).public])
+            (folder / agent["holder_jwks_file"]).write_text(json.dumps(render_jwks(held)))
     values["resource"][0] |= {"scopes": _SCOPES[:3]}
     generate_key(folder / "keys", Algorithm.ES256, now=1)
     written = write_settings(folder, {**values, "issuer": issuer, "store": {"url": "sqlite:///tokensvc.db"}, **changes})
@@ -107,12 +126,14 @@ def configure(folder: Path, issuer: str, **changes: object) -> Path:
 
 
 @contextmanager
-def running(folder: Path, *, path: str = "") -> Iterator[Service]:
-    """The service as a process of its own, whose issuer has that path."""
+def running(
+    folder: Path, *, path: str = "", agents: Mapping[str, Mapping[str, object]] = {}, **changes: object
+) -> Iterator[Service]:
+    """The service as a process of its own, whose issuer has that path. The rest is that of `configure`."""
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
     issuer = f"http://127.0.0.1:{port}{path}"
-    config = configure(folder, issuer)
+    config = configure(folder, issuer, agents=agents, **changes)
     words = ["serve", "--config", str(config), "--port", str(port)]
     with spawn(*words) as process:
         assert process.stdout is not None

@@ -140,6 +140,7 @@ def test_the_json_answer_is_complete_and_stable(jwks: Path) -> None:
     root, planner, mailer = chain
     entry = {"max_depth": 5, "iat": root["iat"], "exp": root["exp"], "evidence": "issuer", "resources": [API, FILES]}
     entry["authorization_details"] = []
+    hop = {**entry, "jkt": None}
     assert document == {
         "verified": True,
         "reason": None,
@@ -155,11 +156,12 @@ def test_the_json_answer_is_complete_and_stable(jwks: Path) -> None:
         "exp": now + 300,
         "jti": document["jti"],
         "lineage": root["jti"],
+        "cnf": None,
         "not_performed": ["revocation"],
         "chain": [
             {**entry, "iss": ISSUER, "sub": "user-1", "jti": root["jti"], "scope": root["scope"]},
             {
-                **entry,
+                **hop,
                 "actor": "planner",
                 "jti": planner["jti"],
                 "parent": root["jti"],
@@ -167,7 +169,7 @@ def test_the_json_answer_is_complete_and_stable(jwks: Path) -> None:
                 "lost": {"scope": "crm.delete", "resources": [], "lifetime_s": 0, "depth": 0},
             },
             {
-                **entry,
+                **hop,
                 "actor": "mailer",
                 "jti": mailer["jti"],
                 "parent": planner["jti"],

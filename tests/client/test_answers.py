@@ -139,8 +139,9 @@ def test_a_refusal_says_its_codes_and_is_not_repeated() -> None:
 
 def test_credentials_that_are_not_taken_are_an_error_of_their_own() -> None:
     standin = StandIn(script=[refusal(401, "invalid_client")])
-    with pytest.raises(ClientAuthenticationFailed):
+    with pytest.raises(ClientAuthenticationFailed, match=r"^invalid_client"):
         receive(standin)
+    assert str(ExchangeRefused(error="invalid_client", reason=None, description="no")) == "invalid_client: no"
 
 
 @pytest.mark.parametrize(("status", "retry_after"), [(500, None), (502, None), (504, None), (429, 7.0)])

@@ -95,6 +95,8 @@ def test_bounds_are_those_of_the_parent_and_what_was_asked() -> None:
     late = payload(grant(token, lifetime_s=10**9))
     assert late["exp"] == late["iat"] + 10**9
     assert payload(grant(token, may_delegate=True))["max_depth"] == chain[-1]["max_depth"] == 5
+    for may_delegate in (False, True):
+        assert payload(grant(token, may_delegate=may_delegate, max_depth=3))["max_depth"] == 3
 
 
 def test_tools_are_said_by_name_or_with_constraints() -> None:

@@ -162,3 +162,13 @@ def test_what_is_no_host_is_never_taken_for_one(htu: str) -> None:
     assert not is_accepted(htu, "https://[::1]/")
     assert not is_accepted(htu, htu)
     assert is_accepted("https://[::1]:443", "https://[::1]/")
+
+
+@pytest.mark.parametrize(
+    "htu", ["http\u017f://crm.example/", "HTTP\u017f://crm.example:443/", "https://\u212arm.example/"]
+)
+def test_letters_beyond_ascii_are_no_other_case_of_a_letter(htu: str) -> None:
+    """Where case is ignored, Python takes a long s for an s, and a Kelvin sign for a k."""
+    assert not is_accepted(htu, "https://crm.example/")
+    assert not is_accepted(htu, htu)
+    assert is_accepted("HTTPS://CRM.example:443/", "https://crm.example/")

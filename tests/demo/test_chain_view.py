@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tests.simulator import API, FILES, ISSUER, NOW, Members, Simulator
+from tests.simulator import API, FILES, ISSUER, NOW, Members, Simulator, ec_key, jwk, seal
 from tokensvc.demo.chain_view import Loss, chain_tree, loss, show_time, visible
 from tokensvc.verify import Expectation, VerifiedToken
+from tokensvc.verify.verifier import UnsafeHolderProvenUpstream
 
 SIM = Simulator()
 
@@ -141,3 +142,31 @@ def test_a_narrow_terminal_hides_nothing(width: int) -> None:
 )
 def test_any_time_that_a_claim_can_say_is_shown(seconds: int, text: str) -> None:
     assert show_time(seconds) == text
+
+
+def test_whose_word_each_entry_is_and_what_it_is_bound_to() -> None:
+    holder, delegatee = ec_key("planner holder"), ec_key("mailer holder")
+    chain = SIM.chain("planner")
+    chain[1]["cnf"] = {"jkt": holder.public.thumbprint}
+    chain.append(SIM.hop(chain[1], "mailer", cnf={"jkt": delegatee.public.thumbprint}))
+    cnf = {"jkt": delegatee.public.thumbprint}
+    header = {"typ": "delegation-grant+jwt", "alg": str(holder.alg), "jwk": jwk(holder)}
+    signed = [*chain[:2], {"jws": seal(header, SIM.signed_hop(chain, 2), holder)}]
+    token = SIM.token({**SIM.claims(chain, cnf=cnf), "grant_chain": signed})
+    bound = SIM.verify(token, proof=UnsafeHolderProvenUpstream())
+    assert lines_of(bound, "evidence") == ["issuer", "issuer", "delegator"]
+    assert lines_of(bound, "holder") == ["bound to a key (DPoP)"] * 3
+
+    bearer = verified(SIM.chain("planner"))
+    assert lines_of(bearer, "evidence") == ["issuer", "issuer"]
+    assert lines_of(bearer, "holder") == ["not bound to a key"] * 2
+
+    by_certificate = SIM.token(SIM.claims(SIM.chain("planner"), cnf={"x5t#S256": "A" * 43}))
+    token_alone = SIM.verify(by_certificate, proof=UnsafeHolderProvenUpstream())
+    assert lines_of(token_alone, "holder") == ["not bound to a key", "bound to a certificate"]
+
+
+def lines_of(token: VerifiedToken, name: str) -> list[str]:
+    """What the lines of that name say, from the root down."""
+    lines = [line.strip("└─ ") for line in shown(token).splitlines()]
+    return [line.removeprefix(name).strip() for line in lines if line.startswith(f"{name} ")]

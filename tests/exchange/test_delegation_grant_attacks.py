@@ -13,12 +13,13 @@ from tests.exchange.holders import holder, presented, registry_with_keys
 from tests.exchange.parties import CRM, FILES, ISSUER, START_SCOPE
 from tests.exchange.places import Place, judged, registry_by_key
 from tests.exchange.world import claims_of, form, make_world
-from tests.simulator import ABSENT, b64, ec_key, ed_key, jti, jwk, rsa_key, seal
+from tests.simulator import ABSENT, b64, ec_key, ed_key, jti, jwk, rsa_key, seal, thumbprint
 from tokensvc.core.authority import Order
 from tokensvc.core.entry import parse_signed_hop
 from tokensvc.core.scope import ScopeGrammar
 from tokensvc.errors import OAuthError, Reason
 from tokensvc.exchange.delegation_grant import note_of, once_of_grant
+from tokensvc.exchange.holder import Presented
 from tokensvc.exchange.request import JWT_TYPE
 from tokensvc.ports import Committed, OneTimeValue
 from tokensvc.storage.loss import LossRule
@@ -29,6 +30,7 @@ NOT_ALLOWED = (OAuthError.INVALID_REQUEST, Reason.DELEGATEE_NOT_ALLOWED)
 UNPROVEN = (OAuthError.INVALID_REQUEST, Reason.HOLDER_UNPROVEN)
 REPLAYED = (OAuthError.INVALID_REQUEST, Reason.REPLAYED)
 REVOKED = (OAuthError.INVALID_REQUEST, Reason.REVOKED)
+SCOPES = frozenset(START_SCOPE.split())
 TARGET = (OAuthError.INVALID_TARGET, Reason.TARGET_NOT_ALLOWED)
 
 
@@ -312,6 +314,26 @@ async def test_whoever_holds_the_delegatee_s_credentials_and_not_its_key_has_not
     assert await site.verdict("researcher", draft, presented(ec_key("thief"), site.world)) == UNPROVEN
     assert await site.verdict("researcher", draft, resource=CRM) == UNPROVEN
     assert await site.verdict("researcher", draft, site.proof("researcher")) is None
+
+
+async def test_whoever_is_bound_to_a_certificate_gets_nothing_without_it_by_a_grant_either() -> None:
+    bound = {"certificate_bound": True, "holder_keys": ()}
+    site = await Site.make(planner={"may_delegate_to": frozenset({"mailer"})}, mailer={**bound, "scopes": SCOPES})
+    grant = site.draft("mailer")
+    assert await site.verdict("mailer", grant, site.proof("mailer")) == UNPROVEN
+    assert await site.verdict("mailer", grant, Presented(certificate=thumbprint("its certificate"))) == UNPROVEN
+
+    both = replace(site.proof("mailer"), certificate=thumbprint("its certificate"))
+    issued = await site.world.exchange("mailer", site.form(grant, resource=CRM), both)
+    assert claims_of(issued.access_token)["cnf"] == {"jkt": holder("mailer").public.thumbprint}
+
+
+async def test_whoever_is_bound_to_a_certificate_narrows_by_a_grant_with_it_alone(site: Site) -> None:
+    certified = site.at(site.world.but(registry=registry_with_keys(planner={"certificate_bound": True})))
+    grant = site.draft("planner", scope="crm.read")
+    assert await certified.verdict("planner", grant, site.proof("planner")) == UNPROVEN
+    both = replace(site.proof("planner"), certificate=thumbprint("its certificate"))
+    assert await certified.verdict("planner", grant, both) is None
 
 
 async def test_the_parent_s_token_is_nothing_to_the_delegatee_without_the_grant(site: Site) -> None:

@@ -102,7 +102,7 @@ async def test_a_refusal_names_the_entry_that_is_too_much(world: World) -> None:
     asked = json.dumps([*SEARCH, tools(write={})])
     refusal = await world.refused("planner", world.starting(authorization_details=asked))
 
-    assert refusal.description == "authorization_details[1] is within no entry that the delegator holds"
+    assert refusal.description == "authorization_details[1] is within no entry that the user holds"
     assert (await world.start(authorization_details=json.dumps(SEARCH))) != ""
 
 

@@ -5,11 +5,8 @@ Neither is ever an argument, which would stay in the shell's history and show in
 
 import secrets
 import time
-from base64 import b64encode
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote_plus
 
 import typer
 
@@ -17,27 +14,19 @@ from tokensvc.cli.inputs import read_small
 from tokensvc.errors import KeyRefused, Malformed
 
 if TYPE_CHECKING:
+    from tokensvc.client.auth import ClientAuth
     from tokensvc.core.jsontext import JsonValue
     from tokensvc.core.jws import SigningKey
 
-__all__ = ["BASIC", "POST", "ClientKey", "ClientSecret", "Proof", "read_key", "read_secret"]
+__all__ = ["BASIC", "POST", "ClientKey", "ClientSecret", "read_holder_key", "read_key", "read_secret"]
 
 BASIC: Final = "client_secret_basic"
 POST: Final = "client_secret_post"
 
-_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 # It accompanies one request, made right away.
-_ASSERTION_LIFETIME_S: Final = 60
+_ACTOR_TOKEN_LIFETIME_S: Final = 60
 # An RSA key of 8192 bits takes 7 KB as a JWK. A secret is a line.
 _MAX_BYTES: Final = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """What goes into a request: header fields and parameters of the form."""
-
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    form: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +36,11 @@ class ClientSecret:
     client_id: str
     secret: str = field(repr=False)
 
-    def prove(self, method: str) -> Proof:
-        """The proof by `method`, which is `BASIC` or `POST`."""
-        if method == POST:
-            return Proof(form={"client_id": self.client_id, "client_secret": self.secret})
-        pair = f"{quote_plus(self.client_id)}:{quote_plus(self.secret)}".encode("ascii")
-        return Proof(headers={"authorization": f"Basic {b64encode(pair).decode('ascii')}"})
+    def auth(self, method: str) -> "ClientAuth":
+        """What proves it by `method`, which is `BASIC` or `POST`."""
+        from tokensvc.client import auth
+
+        return auth.ClientSecret(self.secret, in_body=method == POST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +51,14 @@ class ClientKey:
     issuer: str
     key: "SigningKey" = field(repr=False)
 
-    def prove(self) -> Proof:
-        """A new client assertion (RFC 7523 s2.2), good for one request."""
-        return Proof(form={"client_assertion_type": _ASSERTION_TYPE, "client_assertion": self._sign("JWT")})
+    def auth(self) -> "ClientAuth":
+        """What makes a new client assertion (RFC 7523 s2.2) for each request."""
+        from tokensvc.client.auth import PrivateKeyJwt
+
+        return PrivateKeyJwt(self.key)
 
     def actor_token(self) -> str:
         """A new actor token (RFC 8693 s2.1), good for one request."""
-        return self._sign("actor+jwt")
-
-    def _sign(self, typ: str) -> str:
         from tokensvc.core.jws import seal_compact
 
         now = int(time.time())
@@ -80,10 +67,10 @@ class ClientKey:
             "sub": self.client_id,
             "aud": self.issuer,
             "iat": now,
-            "exp": now + _ASSERTION_LIFETIME_S,
+            "exp": now + _ACTOR_TOKEN_LIFETIME_S,
             "jti": secrets.token_urlsafe(16),
         }
-        return seal_compact(claims, typ=typ, key=self.key)
+        return seal_compact(claims, typ="actor+jwt", key=self.key)
 
 
 def read_secret(name: str) -> str:
@@ -101,11 +88,27 @@ def read_secret(name: str) -> str:
 
 def read_key(name: str) -> "SigningKey":
     """The private JWK in the file `name`. Raises: typer.BadParameter, without any of it."""
+    return _read_jwk("--key", name, "ES256, Ed25519 or RS256")
+
+
+def read_holder_key(name: str) -> "SigningKey":
+    """The private JWK in the file `name`, by which an agent's tokens are bound. Raises: typer.BadParameter."""
+    from tokensvc.client.keys import require_holder_key
+
+    key = _read_jwk("--holder-key", name, "ES256 or Ed25519")
+    try:
+        require_holder_key(key)
+    except KeyRefused as exc:
+        raise typer.BadParameter(f"--holder-key: {exc.description}") from None
+    return key
+
+
+def _read_jwk(option: str, name: str, algorithms: str) -> "SigningKey":
     from tokensvc.core.jsontext import parse_json_object
     from tokensvc.core.jws import SigningKey
 
     try:
-        return SigningKey.from_jwk(parse_json_object(read_small("--key", name, max_bytes=_MAX_BYTES)))
+        return SigningKey.from_jwk(parse_json_object(read_small(option, name, max_bytes=_MAX_BYTES)))
     except (Malformed, KeyRefused) as exc:
         # `from None`: what lies below may hold parts of the key.
-        raise typer.BadParameter(f"--key: not a private JWK of ES256, Ed25519 or RS256: {exc.description}") from None
+        raise typer.BadParameter(f"{option}: not a private JWK of {algorithms}: {exc.description}") from None

@@ -1,115 +1,47 @@
 """`tokensvc exchange`: a narrower token for a token (RFC 8693), with the chain drawn."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
+from typing import Final
 
 import typer
 
-from tokensvc.cli.console import ExitCode, JsonOption, fail
-from tokensvc.cli.credentials import BASIC, POST, ClientKey, ClientSecret, Proof, read_key, read_secret
+from tokensvc.cli.asking import OK, Asker, Form, Server, ask, discover, fetch_holder_jkt, find_keys
+from tokensvc.cli.console import ExitCode, JsonOption
+from tokensvc.cli.credentials import POST, ClientKey, ClientSecret, read_holder_key, read_key, read_secret
+from tokensvc.cli.exchange_options import (
+    ActorToken,
+    Audience,
+    Auth,
+    ClientId,
+    Details,
+    For,
+    HolderJkt,
+    HolderKey,
+    Issuer,
+    Jwks,
+    Key,
+    Lifetime,
+    MaxDepth,
+    NoVerify,
+    Resource,
+    Scope,
+    SecretFile,
+    SignGrant,
+    SubjectToken,
+    TokenEndpoint,
+)
 from tokensvc.cli.inputs import STDIN, read_small, read_stdin
-from tokensvc.cli.issuance import fetch_keys, fetch_metadata, judge
+from tokensvc.cli.issuance import Sent, judge
 from tokensvc.cli.judging import load_keys, require_piped
-from tokensvc.cli.outward import Reply, call, host_of, require_secure_url
-from tokensvc.core.authority import Order
-from tokensvc.errors import ConfigurationError, Malformed, Unavailable
-
-if TYPE_CHECKING:
-    from tokensvc.verify import KeySet, KeySource
+from tokensvc.cli.outward import require_secure_url
+from tokensvc.cli.wish import Wish, parse_grant, parse_jkt
+from tokensvc.errors import Malformed
 
 __all__ = ["register"]
 
 _GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"
-_JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
-_OK: Final = 200
-# An OAuth refusal (RFC 6749 s5.2). Anything else is a server in trouble, or none for tokens.
-_REFUSALS: Final = frozenset({400, 401, 403})
 # More than any service takes; enough to see that it is too large, and no more.
 _MAX_INPUT_BYTES: Final = 65_536
-
-_WHERE: Final = "Where"
-_WHO: Final = "Who asks"
-_WHAT: Final = "What for"
-_ANSWER: Final = "What becomes of the answer"
-
-_SubjectToken = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE|-",
-        show_default=False,
-        help="The file with the token to exchange. - or nothing: standard input. Never the token itself.",
-    ),
-]
-_Issuer = Annotated[
-    str | None,
-    typer.Option(metavar="URL", rich_help_panel=_WHERE, help="The token service; its metadata says the rest."),
-]
-_TokenEndpoint = Annotated[
-    str | None,
-    typer.Option(metavar="URL", rich_help_panel=_WHERE, help="Its token endpoint, where there is no metadata."),
-]
-_ClientId = Annotated[str, typer.Option(metavar="ID", rich_help_panel=_WHO, help="The agent that asks.")]
-_SecretFile = Annotated[
-    str | None,
-    typer.Option(metavar="FILE|-", rich_help_panel=_WHO, help="Its secret: a file, <(a command), or standard input."),
-]
-_Key = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", rich_help_panel=_WHO, help="Or its private JWK: it signs an assertion of 60 s."),
-]
-_Auth = Annotated[
-    Literal["client_secret_basic", "client_secret_post"] | None,
-    typer.Option(rich_help_panel=_WHO, help="How the secret is sent. Else as the metadata says, basic first."),
-]
-_ActorToken = Annotated[
-    bool, typer.Option("--actor-token", rich_help_panel=_WHO, help="Also say with --key that it is the acting party.")
-]
-_Scope = Annotated[
-    list[str] | None, typer.Option(metavar="SCOPE", rich_help_panel=_WHAT, help="Can be repeated, or be a list.")
-]
-_Resource = Annotated[
-    list[str] | None,
-    typer.Option(metavar="URI", rich_help_panel=_WHAT, help="Where the token is for. Can be repeated."),
-]
-_Audience = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", rich_help_panel=_WHAT, help="The same, by registered name.")
-]
-_For = Annotated[
-    str | None,
-    typer.Option(
-        "--for", metavar="AGENT", rich_help_panel=_WHAT, help="The agent that gets it; the asker's own id renews."
-    ),
-]
-_Lifetime = Annotated[
-    int | None, typer.Option(metavar="S", min=1, rich_help_panel=_WHAT, help="How long the delegation may live.")
-]
-_MaxDepth = Annotated[
-    int | None, typer.Option(metavar="N", min=1, rich_help_panel=_WHAT, help="The highest hop that may stand below.")
-]
-_Details = Annotated[
-    str | None,
-    typer.Option(metavar="FILE|JSON", rich_help_panel=_WHAT, help="Authorization details: a JSON array, or its file."),
-]
-_Jwks = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", rich_help_panel=_ANSWER, help="The keys to verify it with, else those it publishes."),
-]
-_NoVerify = Annotated[
-    bool, typer.Option("--no-verify", rich_help_panel=_ANSWER, help="Take it as it comes; draw its chain unverified.")
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Server:
-    """Where to ask, and what its metadata says besides; `order` is None for one that is not known here."""
-
-    issuer: str | None
-    endpoint: str
-    jwks_uri: str | None = None
-    auth_methods: frozenset[str] = frozenset({BASIC})
-    order: Order | None = field(default_factory=Order)
 
 
 def register(app: typer.Typer) -> None:
@@ -120,24 +52,27 @@ def register(app: typer.Typer) -> None:
 
 def _exchange(
     context: typer.Context,
-    subject_token: _SubjectToken = "",
+    subject_token: SubjectToken = "",
     *,
-    issuer: _Issuer = None,
-    token_endpoint: _TokenEndpoint = None,
-    client_id: _ClientId,
-    secret_file: _SecretFile = None,
-    key: _Key = None,
-    auth: _Auth = None,
-    actor_token: _ActorToken = False,
-    scope: _Scope = None,
-    resource: _Resource = None,
-    audience: _Audience = None,
-    requested_actor: _For = None,
-    lifetime: _Lifetime = None,
-    max_depth: _MaxDepth = None,
-    authorization_details: _Details = None,
-    jwks: _Jwks = None,
-    no_verify: _NoVerify = False,
+    issuer: Issuer = None,
+    token_endpoint: TokenEndpoint = None,
+    client_id: ClientId,
+    secret_file: SecretFile = None,
+    key: Key = None,
+    auth: Auth = None,
+    actor_token: ActorToken = False,
+    holder_key: HolderKey = None,
+    sign_grant: SignGrant = False,
+    holder_jkt: HolderJkt = None,
+    scope: Scope = None,
+    resource: Resource = None,
+    audience: Audience = None,
+    requested_actor: For = None,
+    lifetime: Lifetime = None,
+    max_depth: MaxDepth = None,
+    authorization_details: Details = None,
+    jwks: Jwks = None,
+    no_verify: NoVerify = False,
     as_json: JsonOption = False,
 ) -> None:
     """Exchange a token for a narrower one and draw its chain: who got what from whom, and what was lost at each hop.
@@ -152,6 +87,12 @@ def _exchange(
 
         tokensvc exchange --issuer https://tokens.example --client-id planner --secret-file planner.secret
         --for researcher --scope "crm.read crm.comment" planner.token > handed.token
+
+    Example: sign the delegation, with the key that the token is bound to
+
+        tokensvc exchange --issuer https://tokens.example --client-id planner --secret-file planner.secret
+        --holder-key planner.jwk --sign-grant --for researcher --scope crm.read --resource https://api.example
+        planner.token > handed.token
     """
     if context.args:
         raise typer.BadParameter("more than one FILE: give one, or none and use standard input")
@@ -164,41 +105,57 @@ def _exchange(
         raise typer.BadParameter("standard input cannot be both secret and token: name the token's FILE")
     client = _read_client(client_id, issuer, secret_file, key)
     _require_fitting(client, auth, actor_token=actor_token)
+    jkt = None if holder_jkt is None else parse_jkt(holder_jkt, signs=sign_grant)
+    wish = Wish(
+        scope=tuple(scope or ()),
+        resources=tuple(resource or ()),
+        audiences=tuple(audience or ()),
+        actor=requested_actor,
+        lifetime_s=lifetime,
+        max_depth=max_depth,
+        details=_read_details(authorization_details),
+    )
+    held = None if holder_key is None else read_holder_key(holder_key)
+    can_find_key = issuer is not None or jkt is not None
+    grant = parse_grant(wish, client_id=client_id, key=held, can_find_key=can_find_key) if sign_grant else None
     own_keys = None if jwks is None else load_keys("--jwks", jwks, as_json=as_json)
-    form: dict[str, str | list[str]] = {
+    subject = _read_subject_token(subject_token)
+    if grant is not None:
+        grant.require_signable(subject)
+    server = place if isinstance(place, Server) else discover(place, as_json=as_json)
+    asker = Asker(client=client, method=auth, with_actor_token=actor_token, holder_key=held)
+    signed = None
+    if grant is not None:
+        signed = grant.seal(subject, jkt or fetch_holder_jkt(server, asker, grant.to, as_json=as_json))
+    form: Form = {
         "grant_type": _GRANT_TYPE,
-        "subject_token": _read_subject_token(subject_token),
+        "subject_token": subject,
         "subject_token_type": _ACCESS_TOKEN_TYPE,
-        **_given("scope", " ".join(scope or [])),
-        **_given("resource", resource),
-        **_given("audience", audience),
-        **_given("requested_actor", requested_actor),
-        **_given("requested_lifetime_s", None if lifetime is None else str(lifetime)),
-        **_given("requested_max_depth", None if max_depth is None else str(max_depth)),
-        **_given("authorization_details", _read_details(authorization_details)),
+        # A grant says it all, and nothing is to be said in two ways.
+        **(wish.form() if signed is None else {"delegation_grant": signed}),
     }
-    server = place if isinstance(place, _Server) else _discover(place, as_json=as_json)
-    proof = _prove(client, auth, server, with_actor_token=actor_token)
-    reply = _ask(server, form, proof, as_json=as_json)
-    if reply.status != _OK:
+    reply = ask(server, form, asker, token=subject, as_json=as_json)
+    if reply.status != OK:
         hint = f"or try --auth {POST}" if isinstance(client, ClientSecret) and auth is None else None
         show_refused(reply, hint=hint if reply.text("error") == "invalid_client" else None, as_json=as_json)
         raise typer.Exit(ExitCode.REFUSED)
     token = reply.text("access_token") or ""
+    own_jkt = held.public.thumbprint if held is not None and requested_actor in {None, client_id} else None
     judgement = judge(
         token,
         issuer=server.issuer,
         # A registered name may stand for any resource.
-        audiences=frozenset() if audience else frozenset(resource or []),
+        audiences=frozenset() if audience else frozenset(wish.resources),
         order=server.order,
-        keys="--no-verify was given" if no_verify else _find_keys(server, own_keys),
+        keys="--no-verify was given" if no_verify else find_keys(server, own_keys),
+        sent=Sent(jkt=own_jkt, grant=signed),
     )
     show_granted(reply, token, judgement, as_json=as_json)
     if judgement.refusal is not None:
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _parse_place(issuer: str | None, token_endpoint: str | None) -> _Server | str:
+def _parse_place(issuer: str | None, token_endpoint: str | None) -> Server | str:
     """The server, or the issuer whose metadata says where it is. Raises: typer.BadParameter."""
     for option, url in (("--issuer", issuer), ("--token-endpoint", token_endpoint)):
         try:
@@ -208,7 +165,7 @@ def _parse_place(issuer: str | None, token_endpoint: str | None) -> _Server | st
     if issuer is not None and "?" in issuer:
         raise typer.BadParameter("--issuer: an issuer has no query (RFC 8414 s2)")
     if token_endpoint is not None:
-        return _Server(issuer=issuer, endpoint=token_endpoint)
+        return Server(issuer=issuer, endpoint=token_endpoint)
     if issuer is None:
         raise typer.BadParameter("give --issuer, or --token-endpoint where there is no metadata")
     return issuer
@@ -235,10 +192,6 @@ def _require_fitting(client: ClientSecret | ClientKey, auth: str | None, *, acto
         raise typer.BadParameter("--auth is for a secret; a key has one way only")
     if isinstance(client, ClientSecret) and actor_token:
         raise typer.BadParameter("--actor-token needs --key, which signs it")
-
-
-def _given(name: str, value: str | list[str] | None) -> dict[str, str | list[str]]:
-    return {name: value} if value else {}
 
 
 def _read_subject_token(name: str) -> str:
@@ -270,68 +223,3 @@ def _read_details(text: str | None) -> str | None:
     if not isinstance(value, list):
         raise typer.BadParameter(f"{option}: not a JSON array")
     return content.decode("utf-8").strip()
-
-
-def _discover(issuer: str, *, as_json: bool) -> _Server:
-    """What the metadata of `issuer` says. Exits where it cannot be had or used."""
-    try:
-        metadata = fetch_metadata(issuer)
-    except Malformed as exc:
-        remedy = "Give the issuer byte for byte as its metadata names it, or the endpoint: --token-endpoint URL."
-        problem = ConfigurationError(exc.description, file=host_of(issuer), key="", remedy=remedy)
-        fail([problem], as_json=as_json, code=ExitCode.REFUSED)
-    except Unavailable as exc:
-        _fail_unreachable(exc, issuer, as_json=as_json)
-    return _Server(
-        issuer=issuer,
-        endpoint=metadata.token_endpoint,
-        jwks_uri=metadata.jwks_uri,
-        auth_methods=metadata.auth_methods,
-        order=metadata.order,
-    )
-
-
-def _prove(client: ClientSecret | ClientKey, auth: str | None, server: _Server, *, with_actor_token: bool) -> Proof:
-    if isinstance(client, ClientSecret):
-        only_post = POST in server.auth_methods and BASIC not in server.auth_methods
-        return client.prove(auth or (POST if only_post else BASIC))
-    proof = client.prove()
-    if not with_actor_token:
-        return proof
-    return Proof(form={**proof.form, "actor_token": client.actor_token(), "actor_token_type": _JWT_TYPE})
-
-
-def _ask(server: _Server, form: dict[str, str | list[str]], proof: Proof, *, as_json: bool) -> Reply:
-    """A token, or a refusal of the token service; whatever else comes back ends the command."""
-    try:
-        reply = call(server.endpoint, form={**form, **proof.form}, headers=proof.headers)
-    except Unavailable as exc:
-        _fail_unreachable(exc, server.endpoint, as_json=as_json)
-    is_refusal = reply.status in _REFUSALS and reply.text("error") is not None
-    if not is_refusal and not (reply.status == _OK and reply.text("access_token") is not None):
-        said = reply.text("error_description") or "which is no answer of a token endpoint"
-        problem = Unavailable(f"{host_of(server.endpoint)} answers {reply.status}: {said}")
-        _fail_unreachable(problem, server.endpoint, as_json=as_json)
-    return reply
-
-
-def _fail_unreachable(exc: Unavailable, url: str, *, as_json: bool) -> NoReturn:
-    remedy = "Look whether the address is right and the token service runs (its log says why it cannot answer)."
-    problem = ConfigurationError(exc.description, file=host_of(url), key="", remedy=remedy)
-    fail([problem], as_json=as_json, code=ExitCode.UNREACHABLE)
-
-
-def _find_keys(server: _Server, own: "KeySet | None") -> "KeySource | str":
-    """The keys of the token service, or why there are none."""
-    from tokensvc.verify import StaticKeys
-
-    if server.issuer is None:
-        return "without --issuer nothing says who should have signed it"
-    if own is not None:
-        return StaticKeys({server.issuer: own})
-    if server.jwks_uri is None:
-        return "nothing says where the keys of the token service are: give them with --jwks"
-    try:
-        return fetch_keys(server.issuer, server.jwks_uri)
-    except Unavailable as exc:
-        return f"the keys of the token service cannot be had: {exc.description}"

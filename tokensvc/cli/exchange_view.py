@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tokensvc.cli.issuance import Judgement
 from tokensvc.cli.outward import Reply
-from tokensvc.cli.remedy import remedy_of
+from tokensvc.cli.remedy import exchange_remedy
 from tokensvc.cli.token_view import ANY_WIDTH, render_chain, say_ascii_json
 from tokensvc.demo.chain_view import chain_tree, entries_tree, token_label
 from tokensvc.errors import printable
@@ -42,7 +42,8 @@ def show_granted(reply: Reply, token: str, judgement: Judgement, *, as_json: boo
     elif judgement.chain is not None and judgement.claims is not None:
         claims = judgement.claims
         unchecked = "everything: this is only what the token says"
-        leaf = token_label(claims.aud, claims.exp, is_exchange_only=claims.aud == claims.iss, unchecked=unchecked)
+        is_exchange_only = claims.aud == claims.iss
+        leaf = token_label(claims.aud, claims.exp, claims.cnf, is_exchange_only=is_exchange_only, unchecked=unchecked)
         console.print(entries_tree(judgement.chain, leaf))
     if judgement.refusal is not None:
         console.print(Text(_NO_VERIFY, "yellow"))
@@ -52,7 +53,7 @@ def show_refused(reply: Reply, *, hint: str | None, as_json: bool) -> None:
     """Print why, and what to do about it. `hint` is what else may be the cause."""
     error, reason, record = (_shown(reply, name) for name in ("error", "reason", "record"))
     description = _shown(reply, "error_description")
-    remedy = remedy_of(reason) or (_CREDENTIALS if error == "invalid_client" else None)
+    remedy = exchange_remedy(error, reason) or (_CREDENTIALS if error == "invalid_client" else None)
     if remedy is not None and hint is not None:
         remedy = f"{remedy}; {hint}"
     if as_json:
@@ -90,7 +91,7 @@ def _verdict(judgement: Judgement) -> Text:
 
 
 def _render_granted(reply: Reply, token: str, judgement: Judgement) -> "dict[str, JsonValue]":
-    refusal = judgement.refusal
+    refusal, claims = judgement.refusal, judgement.claims
     verified: JsonValue = None if judgement.unverified is not None else refusal is None
     return {
         "granted": True,
@@ -100,6 +101,7 @@ def _render_granted(reply: Reply, token: str, judgement: Judgement) -> "dict[str
         "not_verified": judgement.unverified,
         "reason": None if refusal is None else refusal.reason,
         "description": None if refusal is None else refusal.description,
+        "cnf": None if claims is None or claims.cnf is None else dict([claims.cnf]),
         "chain": None if judgement.chain is None else render_chain(judgement.chain),
     }
 

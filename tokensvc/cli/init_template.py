@@ -17,6 +17,7 @@ issuer = "http://127.0.0.1:8700"
 attenuation = "scope"            # what each delegation leaves out: a scope; or "authority": a scope, resource or tool
 proper_from = 1                  # 2: the first agent may hold all that the user's token carries
 scope_grammar = "exact"          # or "segments", in which crm.* covers crm.read
+# evidence = "delegator"         # agents sign what they delegate, and nothing is delegated without
 
 [store]
 url = "sqlite:///tokensvc.db"    # a file beside this one; memory: forgets everything when the process ends

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tokensvc.cli.outward import call, host_of, is_loopback, require_secure_url, tls_for
 from tokensvc.core.jsontext import JsonValue, parse_json_object
-from tokensvc.errors import KeyRefused, Malformed, TokenRefused, TokensvcError, Unavailable
+from tokensvc.errors import KeyRefused, Malformed, Reason, TokenRefused, TokensvcError, Unavailable
 
 if TYPE_CHECKING:
     from tokensvc.core.chain import GrantChain
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tokensvc.verify import Expectation, KeySource, Order, VerifiedToken
     from tokensvc.verify.jwks_http import UnsafeReach
 
-__all__ = ["Judgement", "Metadata", "fetch_keys", "fetch_metadata", "judge"]
+__all__ = ["Judgement", "Metadata", "Sent", "fetch_keys", "fetch_metadata", "judge"]
 
 _WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _OK: Final = 200
@@ -52,6 +52,27 @@ class Judgement:
     verified: "VerifiedToken | None" = field(default=None, repr=False)
     refusal: TokenRefused | None = None
     unverified: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What went out with a request and has to show in the answer: the grant that was signed, and whose key was proven.
+
+    `jkt` is the thumbprint of that holder key, where the token is for the agent that proved it.
+    """
+
+    jkt: str | None = None
+    grant: str | None = field(default=None, repr=False)
+
+    def require_honoured(self, token: "VerifiedToken") -> None:
+        """Return for a token that rests on what was sent. Raises: TokenRefused (`holder_unproven`, `grant_invalid`)."""
+        from tokensvc.client.held import read_grant
+
+        # A bearer token would be presented without its key, and whoever finds it could do the same (RFC 9449 s5).
+        if self.jkt is not None and token.cnf != ("jkt", self.jkt):
+            raise TokenRefused(Reason.HOLDER_UNPROVEN, "a key was proven, and the token is not bound to it")
+        if self.grant is not None and token.chain.leaf != read_grant(self.grant):
+            raise TokenRefused(Reason.GRANT_INVALID, "the last hop of the token is not the grant that was signed")
 
 
 def fetch_metadata(issuer: str) -> Metadata:
@@ -138,9 +159,15 @@ def _reach(issuer: str, jwks_uri: str) -> "UnsafeReach | None":
 
 
 def judge(
-    token: str, *, issuer: str | None, audiences: frozenset[str], order: "Order | None", keys: "KeySource | str"
+    token: str,
+    *,
+    issuer: str | None,
+    audiences: frozenset[str],
+    order: "Order | None",
+    keys: "KeySource | str",
+    sent: Sent,
 ) -> Judgement:
-    """What is to be said of `token`. `keys` are those of `issuer`, or say why there are none.
+    """What is to be said of `token`, the answer to `sent`. `keys` are those of `issuer`, or say why there are none.
 
     `audiences` are what it was asked for; none: whatever it names, as the service chose the resource itself.
     """
@@ -152,6 +179,7 @@ def judge(
     expect = _expectation(issuer, audiences or aud, order)
     try:
         verified = _verify(token, keys, expect)
+        sent.require_honoured(verified)
     except TokenRefused as exc:
         return Judgement(claims=claims, chain=chain, refusal=exc)
     except Unavailable as exc:

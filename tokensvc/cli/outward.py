@@ -28,10 +28,14 @@ _MAX_BYTES: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A status and the JSON object that came with it. It may hold a token, so it is not shown."""
+    """A status and the JSON object that came with it. It may hold a token, so it is not shown.
+
+    `nonce` is what the next DPoP proof has to carry (RFC 9449 s8), where the server said one.
+    """
 
     status: int
     body: Mapping[str, JsonValue] = field(repr=False)
+    nonce: str | None = field(default=None, repr=False)
 
     def text(self, name: str) -> str | None:
         """The member of that name, if it is text that says something."""
@@ -84,7 +88,8 @@ async def _call(url: str, form: Mapping[str, str | list[str]] | None, headers: M
         async with client.stream(method, url, data=None if form is None else dict(form)) as response:
             body = await _read(response, url)
     try:
-        return Reply(status=response.status_code, body=parse_json_object(body))
+        nonce = response.headers.get("dpop-nonce")
+        return Reply(status=response.status_code, body=parse_json_object(body), nonce=nonce)
     except Malformed:
         # Not "from exc": an answer that does not parse may still hold a token.
         raise Unavailable(f"{host_of(url)} answers {response.status_code}, without a JSON object") from None

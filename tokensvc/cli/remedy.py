@@ -7,11 +7,33 @@ from functools import cache
 from typing import Final
 
 from tokensvc import errors
-from tokensvc.errors import Reason
+from tokensvc.errors import OAuthError, Reason
 
-__all__ = ["remedy_of"]
+__all__ = ["exchange_remedy", "remedy_of"]
 
 _THEN: Final = re.compile(r"^Then: (.+)", re.DOTALL | re.MULTILINE)
+
+# What an option of `tokensvc exchange` does about it, by the reason or the OAuth error.
+_OPTIONS: Final[dict[str, str]] = {
+    Reason.HOLDER_UNPROVEN: (
+        "prove the key that the token is bound to, or that the agent is registered with: --holder-key FILE"
+    ),
+    Reason.GRANT_INVALID: (
+        "sign with --sign-grant and the key that the token is bound to; a --holder-jkt is the thumbprint of a key "
+        "that the agent after --for is registered with"
+    ),
+    Reason.EVIDENCE_INSUFFICIENT: (
+        "sign the delegation: --sign-grant --holder-key FILE, below a token that is bound to that key"
+    ),
+    OAuthError.USE_DPOP_NONCE: (
+        "prove a key, which fetches the nonce as well: --holder-key FILE; where one was given, type the command again"
+    ),
+}
+
+
+def exchange_remedy(error: str | None, reason: str | None) -> str | None:
+    """What whoever typed `tokensvc exchange` does about a refusal; None for one that this version does not know."""
+    return _OPTIONS.get(error or "") or _OPTIONS.get(reason or "") or remedy_of(reason)
 
 
 def remedy_of(reason: str | None) -> str | None:

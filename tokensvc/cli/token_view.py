@@ -70,7 +70,7 @@ def render_chain(chain: "GrantChain") -> "list[JsonValue]":
             "depth": lost.depth,
         }
         evidence = Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR
-        names: dict[str, JsonValue] = {"actor": hop.actor, "jti": hop.jti, "parent": hop.parent, "evidence": evidence}
-        rendered.append({**names, **render_authority(hop.authority), "lost": described})
+        names: dict[str, JsonValue] = {"actor": hop.actor, "jti": hop.jti, "parent": hop.parent, "jkt": hop.jkt}
+        rendered.append({**names, "evidence": evidence, **render_authority(hop.authority), "lost": described})
         above = hop.authority
     return rendered

@@ -83,6 +83,7 @@ def _render_verified(token: "VerifiedToken") -> "dict[str, JsonValue]":
         "exp": token.exp,
         "jti": token.jti,
         "lineage": token.lineage,
+        "cnf": None if token.cnf is None else dict([token.cnf]),
         "not_performed": sorted(token.not_performed),
         "chain": render_chain(token.chain),
     }

@@ -49,7 +49,8 @@ def parse_metadata(reply: HttpReply, *, issuer: str, by_certificate: bool) -> Me
     """The metadata of `issuer`, which names that very issuer (RFC 8414 s3.3). Raises: AnswerMalformed."""
     body = reply.json()
     if body.get("issuer") != issuer:
-        raise AnswerMalformed("the metadata is of another issuer than the one that was asked for")
+        problem = f"the metadata at {issuer} names another issuer: give the issuer as the service's settings write it"
+        raise AnswerMalformed(problem)
     aliases = body.get("mtls_endpoint_aliases")
     endpoints = {**body, **aliases} if by_certificate and isinstance(aliases, Mapping) else body
     token_endpoint = _parse_url(endpoints, "token_endpoint")

@@ -30,7 +30,8 @@ class ExchangeRefused(TokensvcError):
 
     def __str__(self) -> str:
         """The codes and the safe text."""
-        return f"{self.error} ({self.reason}): {self.description}"
+        code = self.error if self.reason is None else f"{self.error} ({self.reason})"
+        return f"{code}: {self.description}"
 
 
 class ClientAuthenticationFailed(ExchangeRefused):

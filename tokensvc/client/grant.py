@@ -32,13 +32,15 @@ def make_delegation_grant(
     tools: Tools | None = None,
     authorization_details: Iterable[Mapping[str, object]] | None = None,
     may_delegate: bool = False,
+    max_depth: int | None = None,
     lifetime_s: int | None = None,
     now: float | None = None,
 ) -> str:
     """A signed grant below `token`, which is this agent's own: for the agent `to`, whose holder key is `holder_jkt`.
 
     `key` is the holder key that the token's last hop is bound to. `lifetime_s` in seconds, None for all that is left; a
-    grant for more than that is refused by the token service. `now` in epoch seconds; None: this machine's clock.
+    grant for more than that is refused by the token service. `max_depth` is the highest hop that may stand below, None
+    what `may_delegate` says: as high as below `token`, or none. `now` in epoch seconds; None: this machine's clock.
     Raises: Malformed, KeyRefused.
     """
     held = read_held_token(token)
@@ -51,6 +53,7 @@ def make_delegation_grant(
         resources=parse_asked_resources(resource),
         details=parse_asked_details(tools, authorization_details),
         may_delegate=may_delegate,
+        max_depth=max_depth,
         lifetime_s=lifetime_s,
         now=time.time() if now is None else now,
     )
@@ -68,6 +71,7 @@ def seal_grant(
     may_delegate: bool,
     lifetime_s: int | None,
     now: float,
+    max_depth: int | None = None,
 ) -> str:
     """The grant over parsed values. Raises: Malformed, KeyRefused."""
     require_holder_key(key)
@@ -77,13 +81,15 @@ def seal_grant(
     if not resources:
         raise Malformed("a grant names at least one resource")
     index = held.index + 1
+    if max_depth is None:
+        max_depth = leaf.authority.max_depth if may_delegate else index
     # Not before the parent's, whatever this clock says: a hop begins within the one above it.
     iat = max(int(now), leaf.authority.iat)
     members: dict[str, JsonValue] = {
         "actor": to,
         "scope": render_scope(scope),
         "resources": sorted(resources),
-        "max_depth": leaf.authority.max_depth if may_delegate else index,
+        "max_depth": max_depth,
         "iat": iat,
         # What is too long is refused by the token service; it is not cut here, where nobody would notice.
         "exp": leaf.authority.exp if lifetime_s is None else iat + lifetime_s,

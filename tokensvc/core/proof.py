@@ -35,12 +35,14 @@ _MAX_JTI_LENGTH: Final = 256
 _HEADER: Final = frozenset({"typ", "alg", "jwk", "kid"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # RFC 3986 s3, for http and https, without userinfo. Not `urlsplit`: it drops tabs, and what follows an IPv6 address.
+# ASCII, or a long s would be an s in another case.
 _URI: Final = re.compile(
     r"(?P<scheme>(?i:https?))://"
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)"
     r"(?::(?P<port>[0-9]{0,5}))?"
     r"(?P<path>/[\x21\x22\x24-\x3e\x40-\x7e]*)?"
-    r"(?:[?#][\x21-\x7e]*)?"
+    r"(?:[?#][\x21-\x7e]*)?",
+    re.ASCII,
 )
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")

@@ -12,7 +12,7 @@ from tokensvc.core.authority import Authority
 from tokensvc.core.chain import GrantChain
 from tokensvc.core.details import render_details
 from tokensvc.core.scope import ScopeSet, render_scope
-from tokensvc.verify import VerifiedToken
+from tokensvc.verify import Evidence, VerifiedToken
 
 __all__ = [
     "Loss",
@@ -63,12 +63,17 @@ def chain_tree(token: VerifiedToken) -> Tree:
 def entries_tree(chain: GrantChain, leaf: Text | None) -> Tree:
     """The same of a chain alone, whether or not anything of it was verified, with `leaf` below its last hop."""
     root = chain.root
-    tree = Tree(entry_label(root.sub, f"user, on the word of {visible(root.iss)}", root.authority, None))
+    label = entry_label(root.sub, f"user, on the word of {visible(root.iss)}", root.authority, None)
+    add_line(label, "evidence", Evidence.ISSUER if root.claim is None else Evidence.AUTHORITY)
+    tree = Tree(label)
     branch, above = tree, root.authority
     for index, hop in enumerate(chain.hops, start=1):
         role = "current actor" if hop is chain.leaf else "actor"
         lost = loss(above, hop.authority)
-        branch = branch.add(entry_label(hop.actor, f"hop {index}, {role}", hop.authority, lost))
+        label = entry_label(hop.actor, f"hop {index}, {role}", hop.authority, lost)
+        add_line(label, "evidence", Evidence.ISSUER if hop.claim is None else Evidence.DELEGATOR)
+        add_line(label, "holder", _holder(None if hop.jkt is None else ("jkt", hop.jkt)))
+        branch = branch.add(label)
         above = hop.authority
     if leaf is not None:
         branch.add(leaf)
@@ -118,16 +123,28 @@ def _describe(lost: Loss) -> list[str]:
 
 def _leaf(token: VerifiedToken) -> Text:
     unchecked = " ".join(sorted(token.not_performed)) or "nothing was left out"
-    return token_label(token.audience, token.exp, is_exchange_only=token.is_exchange_only, unchecked=unchecked)
+    return token_label(
+        token.audience, token.exp, token.cnf, is_exchange_only=token.is_exchange_only, unchecked=unchecked
+    )
 
 
-def token_label(audience: str, exp: int, *, is_exchange_only: bool, unchecked: str) -> Text:
+def token_label(
+    audience: str, exp: int, cnf: tuple[str, str] | None, *, is_exchange_only: bool, unchecked: str
+) -> Text:
     """The token itself. `exp` in epoch seconds; `unchecked` says in safe text what was not checked."""
     label = Text.assemble(("token", "bold"), "  (exchange-only)" if is_exchange_only else "")
     add_line(label, "audience", visible(audience))
     add_line(label, "expires", show_time(exp))
+    add_line(label, "holder", _holder(cnf))
     add_line(label, "not checked", unchecked)
     return label
+
+
+def _holder(cnf: tuple[str, str] | None) -> str:
+    """By what the holder proves itself: DPoP (RFC 9449) or the certificate of a connection (RFC 8705)."""
+    if cnf is None:
+        return "not bound to a key"
+    return "bound to a key (DPoP)" if cnf[0] == "jkt" else "bound to a certificate"
 
 
 def add_line(label: Text, name: str, value: str, *, style: str = "") -> None:

@@ -117,7 +117,7 @@ def require_attenuated(above: Authority, authority: Authority, *, index: int, re
     Raises: OAuthRefused (`root_exceeded` at the first hop, `not_narrower`, `not_proper`, `too_large`).
     """
     # At the first hop this tells the user's own limit from a delegator's.
-    excess = Reason.ROOT_EXCEEDED if index == 1 else Reason.NOT_NARROWER
+    excess, whom = (Reason.ROOT_EXCEEDED, "user") if index == 1 else (Reason.NOT_NARROWER, "delegator")
     try:
         dimension = widened(above, authority, terms.order)
     except Malformed as exc:
@@ -127,10 +127,10 @@ def require_attenuated(above: Authority, authority: Authority, *, index: int, re
             pass
         case Dimension.SCOPE:
             names = _shown(uncovered(above.scope, authority.scope, terms.order.grammar))
-            raise OAuthRefused(OAuthError.INVALID_SCOPE, excess, f"not held by the delegator: {names}")
+            raise OAuthRefused(OAuthError.INVALID_SCOPE, excess, f"not held by the {whom}: {names}")
         case Dimension.DETAILS:
             place = next(i for i, entry in enumerate(authority.details) if not details_cover(above.details, (entry,)))
-            problem = f"authorization_details[{place}] is within no entry that the delegator holds"
+            problem = f"authorization_details[{place}] is within no entry that the {whom} holds"
             raise _refuse_details(excess, problem)
         case _:  # pragma: no cover - target, lifetime and depth were bounded before; the law has the last word
             problem = f"wider than what was delegated: {dimension}"

@@ -64,12 +64,14 @@ def propose_from_grant(asker: Asker, subject: VerifiedToken, hop: Hop, actor: Ag
     require_within_ceiling(hop.authority.scope, asker.registry.agents[subject.actor], grammar)
     shape = _shape(asker, subject, actor)
     _require_key(asker, subject, hop, actor=actor, shape=shape)
+    for_another = None if hop.jkt is None else ("jkt", hop.jkt)
     return Proposal(
         shape=shape,
         chain=GrantChain(root=subject.chain.root, hops=(*subject.chain.hops, hop)),
         # What an agent gets for another is exchange-only: the asker can never act as the other.
         audience=asker.terms.issuer if shape is Shape.DELEGATE else wanted.audience(asker.terms.issuer),
-        cnf=None if hop.jkt is None else ("jkt", hop.jkt),
+        # For the client itself by the rule of every token of its own: who needs a certificate needs it here as well.
+        cnf=for_another if shape is Shape.DELEGATE else asker.proven.cnf_of_token(actor, hop.jkt),
         new_entries=(NewEntry(entry=hop),),
     )
 

@@ -211,5 +211,5 @@ def _require_alive(subject: VerifiedToken, *, is_actor: bool, leeway_s: int, now
 def revoked() -> OAuthRefused:
     """The refusal for whatever was revoked."""
     return OAuthRefused(
-        OAuthError.INVALID_REQUEST, Reason.REVOKED, "the subject_token, the grant or something above was revoked"
+        OAuthError.INVALID_REQUEST, Reason.REVOKED, "the subject_token, the grant, a key or something above was revoked"
     )
