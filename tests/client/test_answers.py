@@ -65,6 +65,17 @@ def test_a_token_for_somebody_else_or_another_key_is_refused(claims: dict[str, o
         receive(standin)
 
 
+def test_a_token_of_another_service_than_the_one_that_was_asked_is_refused() -> None:
+    """Else a grant would be signed below it, for a service that was never asked."""
+    standin = StandIn()
+    agent = standin.agent(issuer=ISSUER)
+    assert agent.receive(standin.token(aud=ISSUER)).token()
+
+    standin.claims = {"iss": "https://other.example"}
+    with pytest.raises(AnswerMalformed):
+        agent.receive(standin.token(aud=ISSUER))
+
+
 @pytest.mark.parametrize(
     "scripted",
     [

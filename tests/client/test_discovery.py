@@ -43,7 +43,7 @@ def test_metadata_is_fetched_once_and_by_nobody_else_than_asked() -> None:
 
 def test_the_metadata_of_an_issuer_with_a_path_stands_before_it() -> None:
     issuer = f"{ISSUER}/t1"
-    standin = StandIn(script=[metadata(issuer=issuer)])
+    standin = StandIn(script=[metadata(issuer=issuer)], claims={"iss": issuer})
     discovering(standin, issuer=issuer).receive(standin.token(aud=ISSUER))
     assert str(standin.requests[0].url) == f"{ISSUER}/.well-known/oauth-authorization-server/t1"
 

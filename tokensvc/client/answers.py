@@ -58,8 +58,13 @@ def parse_metadata(reply: HttpReply, *, issuer: str, by_certificate: bool) -> Me
     return Metadata(token_endpoint=token_endpoint, revocation_endpoint=_parse_url(endpoints, "revocation_endpoint"))
 
 
-def parse_issued(reply: HttpReply, asked: Asked, *, client_id: str, jkt: str | None, now: float) -> Issued:
-    """The token that answers `asked`; `jkt` is the thumbprint of the key that was proven. Raises: AnswerMalformed."""
+def parse_issued(
+    reply: HttpReply, asked: Asked, *, iss: str | None, client_id: str, jkt: str | None, now: float
+) -> Issued:
+    """The token that answers `asked`; `jkt` is the thumbprint of the key that was proven.
+
+    `iss` is the token service's own name, None where that is not known. Raises: AnswerMalformed.
+    """
     body = reply.json()
     try:
         held = read_held_token(parse_text(body.get("access_token"), "access_token"))
@@ -72,6 +77,9 @@ def parse_issued(reply: HttpReply, asked: Asked, *, client_id: str, jkt: str | N
         raise AnswerMalformed("the answer of the token endpoint: issued_token_type or expires_in cannot be meant")
     if scope != held.claims.scope or asked.scope not in {None, scope}:
         raise AnswerMalformed("the token is for another scope than was asked for")
+    if iss is not None and held.claims.iss != iss:
+        # What this agent signs below it would be for another token service.
+        raise AnswerMalformed("the token is of another issuer than the one that was asked")
     _require_holder(held, asked, kind, client_id=client_id, jkt=jkt)
     is_last = held.claims.exp >= held.leaf.authority.exp
     return Issued(

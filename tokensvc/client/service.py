@@ -96,7 +96,7 @@ class TokenService:
         reply = yield from self._call("POST", url, form, prove_with=subject_token)
         if reply.status != OK:
             raise_refusal(reply, self.clock())
-        return parse_issued(reply, asked, client_id=self.client_id, jkt=self.jkt, now=asked_at)
+        return parse_issued(reply, asked, iss=self.issuer, client_id=self.client_id, jkt=self.jkt, now=asked_at)
 
     def delegate(
         self, held: HeldToken, asked: Asked, *, to: str, may_delegate: bool, holder_jkt: str | None

@@ -43,8 +43,8 @@ def uri_of(connection: Mapping[str, Any], base_url: str) -> str:
     raw: bytes | None = connection.get("raw_path")
     path = quote(connection["path"], safe=_PATH) if raw is None else raw.decode("latin-1")
     if not path.startswith("/") or "#" in path:
-        # `OPTIONS *`; or ".thief.example/", which would make another host of the base URL. After a # would stand what no
-        # proof names (RFC 9112 s3.2 has none), and some servers hand it on as part of the path.
+        # `OPTIONS *`; or ".thief.example/", which would make another host of the base URL. RFC 9112 s3.2 knows no
+        # fragment: a proof does not name it, and some servers hand it on as part of the path.
         raise TokenRefused(Reason.PROOF_INVALID, "DPoP: this request has no path that a proof could name")
     return base_url + path.partition("?")[0]
 
