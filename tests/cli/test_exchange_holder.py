@@ -1,6 +1,7 @@
 """`tokensvc exchange --holder-key`: proofs, nonces, signed delegations; and refusals that say which option helps."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any, Final
 import pytest
 from typer.testing import Result
 
-from tests.cli.service import Service, holder_key_of, run, running
+from tests.cli.service import COMMAND, TIMEOUT_S, Service, holder_key_of, run, running
 from tests.settings_file import API
 from tests.simulator import rsa_key
 from tokensvc.cli.remedy import exchange_remedy, remedy_of
 from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.jws import split_compact
 
+ISSUER: Final = "https://tokens.example"
 POST: Final = "client_secret_post"
 # Every agent holds a key. What signer delegates has to be signed.
 AGENTS: Final[dict[str, dict[str, object]]] = {
@@ -192,6 +194,28 @@ def test_an_agent_without_a_key_gets_nothing_signed(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert "the agent researcher is registered without a holder key" in result.stderr
     assert control.exit_code == 0
+
+
+def test_the_shell_of_the_page_delegates_signed(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "token-service.md").read_text("utf-8")
+    script = page.partition("## From a shell\n")[2].partition("```sh\n")[2].partition("```")[0]
+    agents: dict[str, dict[str, object]] = {
+        "planner": {"holder": True},
+        "researcher": {"holder": True, "auth": "client_secret_basic"},
+    }
+    with running(tmp_path, agents=agents) as service:
+        for agent in agents:
+            service.secret(agent)
+            service.holder(agent).rename(tmp_path / f"{agent}-holder.private.jwk.json")
+        (tmp_path / "user.token").write_text(service.user_token())
+        script = script.replace("tokensvc exchange", f"{COMMAND} exchange").replace(ISSUER, service.issuer)
+        done = subprocess.run(
+            ["bash", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+    assert (done.returncode, done.stderr.count("verified\n")) == (0, 3), done.stderr
+    # In what planner handed on, and in what researcher made of it.
+    assert done.stderr.count("evidence     delegator") == 2
+    assert claims_of((tmp_path / "researcher.token").read_text())["cnf"] == {"jkt": jkt_of("researcher")}
 
 
 # Refused.

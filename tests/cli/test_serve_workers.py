@@ -1,17 +1,22 @@
 """`tokensvc serve --workers`: several processes on one socket, from start to end, whatever dies in between."""
 
+import json
 import os
 import signal
 import socket
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.cli.running import TIMEOUT_S, Running, configured, serving, start, until
-from tests.server.world import basic
+from tests.cli.running import ISSUER, TIMEOUT_S, Running, configured, serving, start, until, user_token
+from tests.exchange.holders import holder, proof
+from tests.server.world import basic, exchange_form, values
+from tokensvc.core.keyset import KeySet, render_jwks
 
 WORKERS = 2
 
@@ -201,3 +206,34 @@ def is_closed(address: str) -> bool:
             return False
     except ConnectionRefusedError:
         return True
+
+
+def test_a_proof_is_used_once_whichever_worker_gets_it_and_after_they_were_killed(tmp_path: Path) -> None:
+    agents = values(ISSUER)["agent"]
+    (tmp_path / "planner.json").write_text(json.dumps(render_jwks(KeySet([holder("planner").public]))))
+    config = configured(tmp_path, agent=[{**agents[0], "holder_jwks_file": "planner.json"}, *agents[1:]])
+
+    def status(address: str, proof: str) -> tuple[int, str | None]:
+        form = exchange_form(user_token(), scope="crm.export crm.read crm.write")
+        headers = {**basic("planner"), "Connection": "close", "DPoP": proof}
+        answer = requests.post(f"{address}/token", data=form, headers=headers, timeout=TIMEOUT_S)
+        return answer.status_code, answer.json().get("reason")
+
+    def fresh() -> str:
+        return proof(holder("planner"), int(time.time()), jti=os.urandom(8).hex(), htu=f"{ISSUER}/token")
+
+    with serving(config, "--workers", "2") as running:
+        running.announced()
+        used = [fresh() for _ in range(4)]
+        with ThreadPoolExecutor(8) as threads:
+            at_once = [list(threads.map(status, [running.address] * 8, [text] * 8)) for text in used]
+        os.killpg(running.process.pid, signal.SIGKILL)
+        running.ends()
+    with serving(config, "--workers", "2") as running:
+        running.announced()
+        afterwards = [status(running.address, text) for text in used]
+        unused = status(running.address, fresh())
+
+    assert [sorted(answers, key=str) for answers in at_once] == [[(200, None), *[(400, "replayed")] * 7]] * 4
+    assert afterwards == [(400, "replayed")] * 4
+    assert unused == (200, None)
