@@ -95,6 +95,20 @@ def test_a_pin_is_for_one_token_service() -> None:
     assert with_plain_root().reason(expect=floor) is Reason.EVIDENCE_INSUFFICIENT
 
 
+def test_a_delegator_that_was_lied_to_about_a_key_is_found_out_by_a_pin_of_the_delegatee_alone() -> None:
+    """The planner signs for the mailer, with the key that the token service said was the mailer's."""
+    draft, thief = Draft.of("planner", "mailer", "printer", sub=USER).plain(0), ec_key("thief")
+    draft.parts[2].payload["cnf"] = {"jkt": thief.public.thumbprint}
+    draft.parts[3].key = thief
+    draft.parts[3].header |= {"alg": "ES256", "jwk": jwk(thief)}
+
+    first = pinned(DELEGATOR, planner=key_of("planner"))
+    assert draft.reason(expect=first) is None
+    assert draft.reason(expect=pinned(first, planner=key_of("planner"), mailer=key_of("mailer"))) is (
+        Reason.EVIDENCE_INSUFFICIENT
+    )
+
+
 def test_a_self_narrowed_hop_is_signed_by_the_agent_itself() -> None:
     actors = ("planner", "planner", "mailer", "mailer")
     draft = Draft.of(*actors)

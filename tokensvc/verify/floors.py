@@ -2,7 +2,8 @@
 
 With the hop floor `delegator`, a token service that turns bad can neither widen nor invent a hop: every hop from the
 second on carries a signature that it cannot make, made with a key that it did not choose. That holds only if the first
-agent's key is not the service's word either, so it has to be in an authority's root, or pinned by this verifier.
+agent's key is not the service's word either, so it has to be in an authority's root, or pinned by this verifier. The
+keys of the agents below are their delegators' word, who may have been lied to: only a pin makes them more.
 """
 
 from typing import Final
