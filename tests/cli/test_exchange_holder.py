@@ -1,7 +1,9 @@
 """`tokensvc exchange --holder-key`: proofs, nonces, signed delegations; and refusals that say which option helps."""
 
 import json
+import secrets
 import subprocess
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,11 +13,12 @@ import pytest
 from typer.testing import Result
 
 from tests.cli.service import COMMAND, TIMEOUT_S, Service, holder_key_of, run, running
-from tests.settings_file import API
-from tests.simulator import rsa_key
+from tests.settings_file import API, valid_values
+from tests.simulator import ec_key, rsa_key, seal
 from tokensvc.cli.remedy import exchange_remedy, remedy_of
 from tokensvc.core.jsontext import parse_json_object
 from tokensvc.core.jws import split_compact
+from tokensvc.core.keyset import KeySet, render_jwks
 
 ISSUER: Final = "https://tokens.example"
 POST: Final = "client_secret_post"
@@ -336,3 +339,39 @@ def test_help_stays_in_panels_and_shows_how_to_sign() -> None:
     result = run("exchange", "--help")
     assert "With a key that it holds" in result.stdout
     assert "--sign-grant --for researcher" in " ".join(result.stdout.split())
+
+
+# Below a root that an authority signed.
+
+
+def signed_root(issuer: str) -> str:
+    """What an authority lets planner do for one of its users."""
+    now = int(time.time())
+    claims = {"iss": "https://authority.example", "sub": "ann", "aud": issuer, "actor": "planner", "resources": [API]}
+    times = {"iat": now, "exp": now + 600, "jti": secrets.token_urlsafe(16), "max_depth": 3}
+    bound = {"scope": "crm.read crm.write crm.delete", "cnf": {"jkt": holder_key_of("planner").public.thumbprint}}
+    header = {"typ": "delegation-root+jwt", "alg": "ES256", "kid": "roots"}
+    return seal(header, {**claims, **times, **bound}, ec_key("roots"))
+
+
+def test_a_root_of_an_authority_starts_and_what_stands_below_it_is_said_not_to_be_verified(tmp_path: Path) -> None:
+    (tmp_path / "roots.jwks.json").write_text(json.dumps(render_jwks(KeySet([ec_key("roots").public]))))
+    ceiling = {"resources": [API]}
+    authority = {"iss": "https://authority.example", "subject_prefix": "corp:", "ceiling": ceiling}
+    provider = {**valid_values()["identity_provider"][0], "typ": ["at+jwt"], "algorithms": ["RS256"]}
+    providers = [{**provider, "ceiling": ceiling, "subject_prefix": "idp:"}]
+    tables: dict[str, Any] = {"authority": [{**authority, "jwks_file": "roots.jwks.json"}], "identity_provider": providers}
+    with running(tmp_path, agents={"planner": {"holder": True}}, **tables) as service:
+        start = ["--subject-token-type", "jwt", "--scope", "crm.read crm.write"]
+        root = signed_root(service.issuer)
+        started = exchange(service, "planner", *start, token=root)
+        renewed = exchange(
+            service, "planner", "--for", "planner", "--scope", "crm.read crm.write", token=started.stdout
+        )
+        as_access_token = exchange(service, "planner", "--scope", "crm.read crm.write", token=root)
+
+    for result in (started, renewed):
+        assert result.exit_code == 0, result.stderr
+        assert "not verified here: it stands below a root that https://authority.example signed" in result.stderr
+        assert parse_json_object(split_compact(result.stdout.strip(), max_bytes=16_384).payload)["sub"] == "corp:ann"
+    assert as_access_token.exit_code == 1

@@ -27,10 +27,11 @@ from tokensvc.cli.exchange_options import (
     SecretFile,
     SignGrant,
     SubjectToken,
+    SubjectTokenType,
     TokenEndpoint,
 )
 from tokensvc.cli.inputs import STDIN, read_small, read_stdin
-from tokensvc.cli.issuance import Sent, judge
+from tokensvc.cli.issuance import Sent, is_below_authority, judge
 from tokensvc.cli.judging import load_keys, require_piped
 from tokensvc.cli.outward import require_secure_url
 from tokensvc.cli.wish import Wish, parse_grant, parse_jkt
@@ -39,7 +40,7 @@ from tokensvc.errors import Malformed
 __all__ = ["register"]
 
 _GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
-_ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"
+_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:"
 # More than any service takes; enough to see that it is too large, and no more.
 _MAX_INPUT_BYTES: Final = 65_536
 
@@ -64,6 +65,7 @@ def _exchange(
     holder_key: HolderKey = None,
     sign_grant: SignGrant = False,
     holder_jkt: HolderJkt = None,
+    subject_token_type: SubjectTokenType = "access_token",
     scope: Scope = None,
     resource: Resource = None,
     audience: Audience = None,
@@ -130,7 +132,7 @@ def _exchange(
     form: Form = {
         "grant_type": _GRANT_TYPE,
         "subject_token": subject,
-        "subject_token_type": _ACCESS_TOKEN_TYPE,
+        "subject_token_type": _TOKEN_TYPE + subject_token_type,
         # A grant says it all, and nothing is to be said in two ways.
         **(wish.form() if signed is None else {"delegation_grant": signed}),
     }
@@ -148,7 +150,7 @@ def _exchange(
         audiences=frozenset() if audience else frozenset(wish.resources),
         order=server.order,
         keys="--no-verify was given" if no_verify else find_keys(server, own_keys),
-        sent=Sent(jkt=own_jkt, grant=signed),
+        sent=Sent(jkt=own_jkt, grant=signed, is_below_authority=is_below_authority(subject, subject_token_type)),
     )
     show_granted(reply, token, judgement, as_json=as_json)
     if judgement.refusal is not None:

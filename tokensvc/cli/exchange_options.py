@@ -25,6 +25,7 @@ __all__ = [
     "SecretFile",
     "SignGrant",
     "SubjectToken",
+    "SubjectTokenType",
     "TokenEndpoint",
 ]
 
@@ -41,6 +42,10 @@ SubjectToken = Annotated[
         show_default=False,
         help="The file with the token to exchange. - or nothing: standard input. Never the token itself.",
     ),
+]
+SubjectTokenType = Annotated[
+    Literal["access_token", "id_token", "jwt"],
+    typer.Option(rich_help_panel=_WHAT, help="What is exchanged; jwt is a root that an authority signed."),
 ]
 Issuer = Annotated[
     str | None,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tokensvc.cli.outward import call, host_of, is_loopback, require_secure_url, tls_for
 from tokensvc.core.jsontext import JsonValue, parse_json_object
-from tokensvc.errors import KeyRefused, Malformed, Reason, TokenRefused, TokensvcError, Unavailable
+from tokensvc.errors import KeyRefused, Malformed, Reason, TokenRefused, TokensvcError, Unavailable, printable
 
 if TYPE_CHECKING:
     from tokensvc.core.chain import GrantChain
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tokensvc.verify import Expectation, KeySource, Order, VerifiedToken
     from tokensvc.verify.jwks_http import UnsafeReach
 
-__all__ = ["Judgement", "Metadata", "Sent", "fetch_keys", "fetch_metadata", "judge"]
+__all__ = ["Judgement", "Metadata", "Sent", "fetch_keys", "fetch_metadata", "is_below_authority", "judge"]
 
 _WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _OK: Final = 200
@@ -58,11 +58,13 @@ class Judgement:
 class Sent:
     """What went out with a request and has to show in the answer: the grant that was signed, and whose key was proven.
 
-    `jkt` is the thumbprint of that holder key, where the token is for the agent that proved it.
+    `jkt` is the thumbprint of that holder key, where the token is for the agent that proved it. `is_below_authority`:
+    what was exchanged is a root that an authority signed, or stands below one.
     """
 
     jkt: str | None = None
     grant: str | None = field(default=None, repr=False)
+    is_below_authority: bool = False
 
     def require_honoured(self, token: "VerifiedToken") -> None:
         """Return for a token that rests on what was sent. Raises: TokenRefused (`holder_unproven`, `grant_invalid`)."""
@@ -73,6 +75,12 @@ class Sent:
             raise TokenRefused(Reason.HOLDER_UNPROVEN, "a key was proven, and the token is not bound to it")
         if self.grant is not None and token.chain.leaf != read_grant(self.grant):
             raise TokenRefused(Reason.GRANT_INVALID, "the last hop of the token is not the grant that was signed")
+
+
+def is_below_authority(subject_token: str, subject_token_type: str) -> bool:
+    """True for a root that an authority signed, and for a token below one."""
+    _, chain, _ = _read(subject_token)
+    return subject_token_type == "jwt" or (chain is not None and chain.root.claim is not None)
 
 
 def fetch_metadata(issuer: str) -> Metadata:
@@ -175,6 +183,10 @@ def judge(
     if isinstance(keys, str) or issuer is None or order is None:
         why = keys if isinstance(keys, str) else "the metadata states an order that is not known here"
         return Judgement(claims=claims, chain=chain, unverified=problem or why)
+    if sent.is_below_authority and chain is not None and chain.root.claim is not None:
+        # Nothing here knows the keys of authorities. Whoever asked knew that there is one.
+        why = f"it stands below a root that {printable(chain.root.iss)} signed: tokensvc verify --expect FILE"
+        return Judgement(claims=claims, chain=chain, unverified=why)
     aud = frozenset() if claims is None else frozenset({claims.aud})
     expect = _expectation(issuer, audiences or aud, order)
     try:
