@@ -360,7 +360,10 @@ def test_a_root_of_an_authority_starts_and_what_stands_below_it_is_said_not_to_b
     authority = {"iss": "https://authority.example", "subject_prefix": "corp:", "ceiling": ceiling}
     provider = {**valid_values()["identity_provider"][0], "typ": ["at+jwt"], "algorithms": ["RS256"]}
     providers = [{**provider, "ceiling": ceiling, "subject_prefix": "idp:"}]
-    tables: dict[str, Any] = {"authority": [{**authority, "jwks_file": "roots.jwks.json"}], "identity_provider": providers}
+    tables: dict[str, Any] = {
+        "authority": [{**authority, "jwks_file": "roots.jwks.json"}],
+        "identity_provider": providers,
+    }
     with running(tmp_path, agents={"planner": {"holder": True}}, **tables) as service:
         start = ["--subject-token-type", "jwt", "--scope", "crm.read crm.write"]
         root = signed_root(service.issuer)
