@@ -302,9 +302,11 @@ def test_a_record_does_not_steer_the_terminal() -> None:
     assert line.count("[bold]c") == 4
 
 
-def test_a_reader_that_leaves_is_no_traceback(service: Service, token: str) -> None:
+# With one record there is nothing more to print by which the command would notice.
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_reader_that_leaves_is_no_traceback(service: Service, token: str, count: int) -> None:
     refuse(service, token)
-    command = "records tail --json --follow --config"
+    command = f"records tail -n {count} --json --follow --config"
     done = subprocess.run(
         ["bash", "-c", f"{COMMAND} {command} {service.config} | head -n 1"],
         capture_output=True,

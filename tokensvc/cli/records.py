@@ -1,7 +1,10 @@
 """`tokensvc records`: what was granted, refused and revoked, and on what it was decided."""
 
 import asyncio
+import errno
 import json
+import select
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -103,7 +106,24 @@ async def _print_to_come(store: "Store", position: str | None, *, as_json: bool)
         _print(page, as_json=as_json)
         position = page[-1].position if page else position
         if len(page) < _PAGE:
+            _require_reader()
             await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _require_reader() -> None:
+    """Raises: BrokenPipeError once nobody reads standard output any more.
+
+    While there is nothing to print, nothing else would show it.
+    """
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:
+        # Not a file of the system: whoever put it there reads it.
+        return
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    if any(event & select.POLLERR for _, event in poll.poll(0)):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
 
 def _export(
