@@ -15,6 +15,7 @@ from tokensvc.core.keyset import PublicKey, find_algorithm
 from tokensvc.core.members import parse_integer, parse_text
 from tokensvc.errors import Malformed
 from tokensvc.exchange.jwt_header import parse_header, parse_typ
+from tokensvc.exchange.parties import REMEMBER_S
 from tokensvc.ports import OneTimeValue
 
 __all__ = [
@@ -37,8 +38,6 @@ _MAX_BYTES: Final = 8_192
 _MAX_JTI_LENGTH: Final = 256
 # An actor token accompanies one request.
 MAX_ACTOR_TOKEN_LIFETIME_S: Final = 300
-# Until no clock within the leeway could take it for current any more.
-_REMEMBER_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +123,7 @@ def require_assertion(
     exp, iat = require_current(payload, kind.name, max_lifetime_s=max_lifetime_s, leeway_s=leeway_s, now=now)
     # Neither an id nor an issuer has a space in it, so nobody else can make the same value.
     value = f"{kind.name} {iss} {jti}"
-    return Assertion(exp=exp, once=OneTimeValue(value=value, until=exp + leeway_s + _REMEMBER_S, made=iat))
+    return Assertion(exp=exp, once=OneTimeValue(value=value, until=exp + leeway_s + REMEMBER_S, made=iat))
 
 
 def require_current(

@@ -15,7 +15,7 @@ from typing import Final
 
 from tokensvc.core.proof import PROOF_AGE_S, VerifiedProof, token_hash, verify_proof
 from tokensvc.errors import OAuthError, OAuthRefused, Reason, TokenRefused
-from tokensvc.exchange.parties import Agent, Terms
+from tokensvc.exchange.parties import REMEMBER_S, Agent, Terms
 from tokensvc.ports import OneTimeValue
 
 __all__ = [
@@ -29,9 +29,6 @@ __all__ = [
     "require_holder",
     "token_type_of",
 ]
-
-# Until no clock within the leeway could take the proof for current any more.
-_REMEMBER_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +108,7 @@ def judge_proof(presented: Presented, *, subject_token: str, terms: Terms, now: 
 
 def once_of(proof: VerifiedProof, terms: Terms) -> OneTimeValue:
     """What is claimed, so that the proof is used once."""
-    until = proof.iat + PROOF_AGE_S + terms.leeway_s + _REMEMBER_S
+    until = proof.iat + PROOF_AGE_S + terms.leeway_s + REMEMBER_S
     return OneTimeValue(value=proof.once, until=until, made=proof.iat)
 
 

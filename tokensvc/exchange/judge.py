@@ -30,10 +30,10 @@ from tokensvc.exchange.proposal import Proposal
 from tokensvc.exchange.record import describe_subject
 from tokensvc.exchange.registry import Registry
 from tokensvc.exchange.request import ID_TOKEN_TYPE
-from tokensvc.exchange.root_token import is_signed_root, verify_signed_root
+from tokensvc.exchange.root_token import SignedRoot, is_signed_root, verify_signed_root
 from tokensvc.exchange.start import propose_start, propose_start_from_root, require_actor_of_start
 from tokensvc.exchange.subject import issuer_of, subject_token_invalid, verify_own_token
-from tokensvc.exchange.user_token import verify_user_token
+from tokensvc.exchange.user_token import UserToken, verify_user_token
 from tokensvc.ports import Committed, Signer, Store
 from tokensvc.verify import VerifiedToken
 
@@ -128,11 +128,7 @@ class Judge:
             "authorization_details": render_details(user.details),
             "sha256": user.sha256,
         }
-        asker = await self._with_proven(asker, presented, trail)  # step 6
-        require_holder(user.cnf, asker.proven)
-        await self._use_actor_token(asker, trail)  # step 7
-        require_actor_of_start(asker)
-        await self._require_not_revoked(user.revocables())  # step 8
+        asker = await self._require_fit_to_start(asker, user, presented, trail)
         return propose_start(asker, user)
 
     async def _propose_from_root(self, asker: Asker, presented: Presented, iss: str | None, trail: Trail) -> Proposal:
@@ -150,12 +146,19 @@ class Judge:
         )
         trail.lineage = signed.root.jti
         trail.inputs["subject"] = signed.describe()
+        asker = await self._require_fit_to_start(asker, signed, presented, trail)
+        return propose_start_from_root(asker, signed)
+
+    async def _require_fit_to_start(
+        self, asker: Asker, start: UserToken | SignedRoot, presented: Presented, trail: Trail
+    ) -> Asker:
+        """Steps 6 to 8 where a chain starts. The asker is returned with what it proved."""
         asker = await self._with_proven(asker, presented, trail)  # step 6
-        require_holder(signed.cnf, asker.proven)
+        require_holder(start.cnf, asker.proven)
         await self._use_actor_token(asker, trail)  # step 7
         require_actor_of_start(asker)
-        await self._require_not_revoked(signed.revocables())  # step 8
-        return propose_start_from_root(asker, signed)
+        await self._require_not_revoked(start.revocables())  # step 8
+        return asker
 
     async def _with_proven(self, asker: Asker, presented: Presented, trail: Trail) -> Asker:
         """The same with the keys that its sender proves. A proof is used up by that."""

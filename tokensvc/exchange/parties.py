@@ -31,7 +31,10 @@ __all__ = [
 
 
 REMEMBER_S: Final = 60
-"""How long past its end an entry's id is remembered, so that clocks a minute apart still agree that it was used."""
+"""How long past its end what is used once (an entry's id, a proof, an assertion) is remembered.
+
+Clocks a minute apart still agree then that it was used.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
